@@ -1,0 +1,203 @@
+// Package config holds the settings of one node and what makes them
+// consistent. Names, defaults and refusals are etcd's, so that a manifest that
+// starts etcd starts Pontoon.
+//
+// It reads no flags, files or environment: that is the command's business.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Defaults, as etcd's.
+const (
+	DefaultName           = "default"
+	DefaultClientURL      = "http://localhost:2379"
+	DefaultPeerURL        = "http://localhost:2380"
+	DefaultToken          = "etcd-cluster"
+	DefaultHeartbeat      = 100 * time.Millisecond
+	DefaultElection       = time.Second
+	DefaultMaxRequest     = 1.5 * 1024 * 1024
+	DefaultMaxTxnOps      = 128
+	DefaultProgressNotify = 10 * time.Minute
+	maxElection           = 50 * time.Second
+	minProgressNotify     = 100 * time.Millisecond
+)
+
+// Config is everything a node is told from outside.
+type Config struct {
+	Name    string
+	DataDir string // default: NAME.pontoon
+
+	ListenClientURLs    []string
+	AdvertiseClientURLs []string
+	ListenPeerURLs      []string
+	AdvertisePeerURLs   []string
+
+	InitialCluster      string // name=url,...; default: this node alone
+	InitialClusterState string // "new" or "existing"
+	InitialClusterToken string
+
+	HeartbeatInterval time.Duration // raft tick
+	ElectionTimeout   time.Duration // at least five heartbeats
+	LeaderLease       bool          // false: every read and grant confirms by a quorum round (P5)
+
+	WatchProgressNotifyInterval time.Duration
+	MaxRequestBytes             uint // largest request a client may send, bytes
+	MaxTxnOps                   uint // largest number of operations in one txn
+
+	CacheBytes      int64  // engine block cache
+	EnablePprof     bool   // serve /debug/pprof on the client port
+	TracingEndpoint string // OTLP gRPC host:port; empty: tracing off
+
+	Logger *slog.Logger
+}
+
+// Default returns the settings of `pontoon start` without flags.
+func Default() Config {
+	return Config{
+		Name:                        DefaultName,
+		ListenClientURLs:            []string{DefaultClientURL},
+		ListenPeerURLs:              []string{DefaultPeerURL},
+		InitialClusterState:         "new",
+		InitialClusterToken:         DefaultToken,
+		HeartbeatInterval:           DefaultHeartbeat,
+		ElectionTimeout:             DefaultElection,
+		LeaderLease:                 true,
+		WatchProgressNotifyInterval: DefaultProgressNotify,
+		MaxRequestBytes:             DefaultMaxRequest,
+		MaxTxnOps:                   DefaultMaxTxnOps,
+		CacheBytes:                  64 << 20,
+		EnablePprof:                 true,
+		Logger:                      slog.Default(),
+	}
+}
+
+// Complete fills what follows from other settings and refuses contradictions.
+// The texts are etcd's where etcd has the same refusal.
+func (c *Config) Complete() error {
+	if c.Name == "" {
+		return errors.New("--name must not be empty")
+	}
+	if c.DataDir == "" {
+		c.DataDir = c.Name + ".pontoon"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := c.completeURLs(); err != nil {
+		return err
+	}
+	if c.InitialCluster == "" {
+		c.InitialCluster = initialCluster(c.Name, c.AdvertisePeerURLs)
+	}
+	switch c.InitialClusterState {
+	case "new", "existing":
+	default:
+		return fmt.Errorf("unexpected clusterState %q", c.InitialClusterState)
+	}
+	return c.checkNumbers()
+}
+
+func (c *Config) completeURLs() error {
+	if len(c.AdvertiseClientURLs) == 0 {
+		if len(c.ListenClientURLs) != 1 || c.ListenClientURLs[0] != DefaultClientURL {
+			return errors.New("--advertise-client-urls is required when --listen-client-urls is set explicitly")
+		}
+		c.AdvertiseClientURLs = c.ListenClientURLs
+	}
+	if len(c.AdvertisePeerURLs) == 0 {
+		c.AdvertisePeerURLs = []string{DefaultPeerURL}
+		if c.InitialCluster == "" {
+			c.AdvertisePeerURLs = c.ListenPeerURLs
+		}
+	}
+	for _, set := range []struct {
+		flag   string
+		urls   []string
+		listen bool
+	}{
+		{"--listen-client-urls", c.ListenClientURLs, true},
+		{"--listen-peer-urls", c.ListenPeerURLs, true},
+		{"--advertise-client-urls", c.AdvertiseClientURLs, false},
+		{"--initial-advertise-peer-urls", c.AdvertisePeerURLs, false},
+	} {
+		if len(set.urls) == 0 {
+			return fmt.Errorf("%s must not be empty", set.flag)
+		}
+		for _, u := range set.urls {
+			if err := checkURL(u, set.listen); err != nil {
+				return fmt.Errorf("%s: %w", set.flag, err)
+			}
+		}
+	}
+	return nil
+}
+
+func checkURL(raw string, listen bool) error {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return err
+	}
+	switch u.Scheme {
+	case "http":
+	case "https", "unix", "unixs":
+		return fmt.Errorf("%q: scheme %s is not supported yet, use http", raw, u.Scheme)
+	default:
+		return fmt.Errorf("%q: URL scheme must be http", raw)
+	}
+	host, _, err := net.SplitHostPort(u.Host)
+	if err != nil {
+		return fmt.Errorf(`%q: URL address does not have the form "host:port"`, raw)
+	}
+	if u.Path != "" {
+		return fmt.Errorf("%q: URL must not contain a path", raw)
+	}
+	if listen && host != "localhost" && host != "" && net.ParseIP(host) == nil {
+		return fmt.Errorf("expected IP in URL for binding (%s)", raw)
+	}
+	return nil
+}
+
+func (c *Config) checkNumbers() error {
+	switch {
+	case c.HeartbeatInterval <= 0:
+		return fmt.Errorf("--heartbeat-interval must be >0 (set to %dms)", c.HeartbeatInterval.Milliseconds())
+	case c.ElectionTimeout <= 0:
+		return fmt.Errorf("--election-timeout must be >0 (set to %dms)", c.ElectionTimeout.Milliseconds())
+	case 5*c.HeartbeatInterval > c.ElectionTimeout:
+		return fmt.Errorf("--election-timeout[%vms] should be at least as 5 times as --heartbeat-interval[%vms]",
+			c.ElectionTimeout.Milliseconds(), c.HeartbeatInterval.Milliseconds())
+	case c.ElectionTimeout > maxElection:
+		return fmt.Errorf("--election-timeout[%vms] is too long, and should be set less than %vms",
+			c.ElectionTimeout.Milliseconds(), maxElection.Milliseconds())
+	case c.MaxRequestBytes == 0:
+		return errors.New("--max-request-bytes must be >0")
+	case c.MaxTxnOps == 0:
+		return errors.New("--max-txn-ops must be >0")
+	case c.WatchProgressNotifyInterval < minProgressNotify:
+		return fmt.Errorf("--watch-progress-notify-interval must be at least %v (set to %v)",
+			minProgressNotify, c.WatchProgressNotifyInterval)
+	}
+	return nil
+}
+
+func initialCluster(name string, urls []string) string {
+	parts := make([]string, len(urls))
+	for i, u := range urls {
+		parts[i] = name + "=" + u
+	}
+	return strings.Join(parts, ",")
+}
+
+// RequestTimeout is how long a request may take when the client named no
+// deadline: 5 s plus two elections, as in etcd.
+func (c *Config) RequestTimeout() time.Duration {
+	return 5*time.Second + 2*c.ElectionTimeout
+}

@@ -1,0 +1,48 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDefaultIsComplete(t *testing.T) {
+	c := Default()
+	if err := c.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	if c.DataDir != "default.pontoon" || c.InitialCluster != "default=http://localhost:2380" {
+		t.Fatalf("%+v", c)
+	}
+	if c.RequestTimeout() != 7*time.Second {
+		t.Fatal(c.RequestTimeout())
+	}
+}
+
+func TestContradictionsAreRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"no advertise":   {func(c *Config) { c.ListenClientURLs = []string{"http://127.0.0.1:1"} }, "--advertise-client-urls is required"},
+		"state":          {func(c *Config) { c.InitialClusterState = "old" }, `unexpected clusterState "old"`},
+		"election":       {func(c *Config) { c.ElectionTimeout = 400 * time.Millisecond }, "at least as 5 times"},
+		"long election":  {func(c *Config) { c.ElectionTimeout = time.Hour }, "too long"},
+		"heartbeat":      {func(c *Config) { c.HeartbeatInterval = 0 }, "--heartbeat-interval must be >0"},
+		"scheme":         {func(c *Config) { c.ListenPeerURLs = []string{"ftp://localhost:1"} }, "scheme must be http"},
+		"tls not yet":    {func(c *Config) { c.ListenPeerURLs = []string{"https://localhost:1"} }, "not supported yet"},
+		"no port":        {func(c *Config) { c.ListenPeerURLs = []string{"http://localhost"} }, "host:port"},
+		"name to bind":   {func(c *Config) { c.ListenPeerURLs = []string{"http://example.com:1"} }, "expected IP"},
+		"request bytes":  {func(c *Config) { c.MaxRequestBytes = 0 }, "--max-request-bytes"},
+		"txn ops":        {func(c *Config) { c.MaxTxnOps = 0 }, "--max-txn-ops"},
+		"progress":       {func(c *Config) { c.WatchProgressNotifyInterval = time.Millisecond }, "--watch-progress-notify-interval"},
+		"empty name":     {func(c *Config) { c.Name = "" }, "--name"},
+		"no listen URLs": {func(c *Config) { c.ListenPeerURLs = nil; c.AdvertisePeerURLs = []string{DefaultPeerURL} }, "--listen-peer-urls"},
+	} {
+		c := Default()
+		tc.change(&c)
+		if err := c.Complete(); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
