@@ -578,7 +578,7 @@ func (x *Descriptor) GetNextReplicaId() uint64 {
 // a range, as one replica sees it.
 type RangeStatus struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
-	Descriptor_      *Descriptor            `protobuf:"bytes,1,opt,name=descriptor,proto3" json:"descriptor,omitempty"`
+	Desc             *Descriptor            `protobuf:"bytes,1,opt,name=desc,proto3" json:"desc,omitempty"`
 	LeaderNode       uint64                 `protobuf:"varint,2,opt,name=leader_node,json=leaderNode,proto3" json:"leader_node,omitempty"` // 0: not known
 	Term             uint64                 `protobuf:"varint,3,opt,name=term,proto3" json:"term,omitempty"`
 	AppliedIndex     uint64                 `protobuf:"varint,4,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
@@ -624,9 +624,9 @@ func (*RangeStatus) Descriptor() ([]byte, []int) {
 	return file_pontoon_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *RangeStatus) GetDescriptor_() *Descriptor {
+func (x *RangeStatus) GetDesc() *Descriptor {
 	if x != nil {
-		return x.Descriptor_
+		return x.Desc
 	}
 	return nil
 }
@@ -4699,7 +4699,7 @@ func (x *SnapshotChunk) GetChecksum() uint32 {
 type SnapshotHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Message       *RaftMessage           `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"` // MsgSnap, metadata only
-	Descriptor_   *Descriptor            `protobuf:"bytes,2,opt,name=descriptor,proto3" json:"descriptor,omitempty"`
+	Desc          *Descriptor            `protobuf:"bytes,2,opt,name=desc,proto3" json:"desc,omitempty"`
 	FromNode      uint64                 `protobuf:"varint,3,opt,name=from_node,json=fromNode,proto3" json:"from_node,omitempty"`
 	ClusterId     uint64                 `protobuf:"varint,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -4743,9 +4743,9 @@ func (x *SnapshotHeader) GetMessage() *RaftMessage {
 	return nil
 }
 
-func (x *SnapshotHeader) GetDescriptor_() *Descriptor {
+func (x *SnapshotHeader) GetDesc() *Descriptor {
 	if x != nil {
-		return x.Descriptor_
+		return x.Desc
 	}
 	return nil
 }
@@ -6040,11 +6040,9 @@ const file_pontoon_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x04 \x01(\x04R\n" +
 	"generation\x12&\n" +
-	"\x0fnext_replica_id\x18\x05 \x01(\x04R\rnextReplicaId\"\x90\x03\n" +
-	"\vRangeStatus\x126\n" +
-	"\n" +
-	"descriptor\x18\x01 \x01(\v2\x16.pontoon.v1.DescriptorR\n" +
-	"descriptor\x12\x1f\n" +
+	"\x0fnext_replica_id\x18\x05 \x01(\x04R\rnextReplicaId\"\x84\x03\n" +
+	"\vRangeStatus\x12*\n" +
+	"\x04desc\x18\x01 \x01(\v2\x16.pontoon.v1.DescriptorR\x04desc\x12\x1f\n" +
 	"\vleader_node\x18\x02 \x01(\x04R\n" +
 	"leaderNode\x12\x12\n" +
 	"\x04term\x18\x03 \x01(\x04R\x04term\x12#\n" +
@@ -6356,12 +6354,10 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x1a.pontoon.v1.SnapshotHeaderR\x06header\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\fR\arecords\x12\x12\n" +
 	"\x04done\x18\x03 \x01(\bR\x04done\x12\x1a\n" +
-	"\bchecksum\x18\x04 \x01(\rR\bchecksum\"\xb7\x01\n" +
+	"\bchecksum\x18\x04 \x01(\rR\bchecksum\"\xab\x01\n" +
 	"\x0eSnapshotHeader\x121\n" +
-	"\amessage\x18\x01 \x01(\v2\x17.pontoon.v1.RaftMessageR\amessage\x126\n" +
-	"\n" +
-	"descriptor\x18\x02 \x01(\v2\x16.pontoon.v1.DescriptorR\n" +
-	"descriptor\x12\x1b\n" +
+	"\amessage\x18\x01 \x01(\v2\x17.pontoon.v1.RaftMessageR\amessage\x12*\n" +
+	"\x04desc\x18\x02 \x01(\v2\x16.pontoon.v1.DescriptorR\x04desc\x12\x1b\n" +
 	"\tfrom_node\x18\x03 \x01(\x04R\bfromNode\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x04 \x01(\x04R\tclusterId\"'\n" +
@@ -6647,7 +6643,7 @@ var file_pontoon_proto_goTypes = []any{
 var file_pontoon_proto_depIdxs = []int32{
 	6,   // 0: pontoon.v1.Descriptor.span:type_name -> pontoon.v1.Span
 	7,   // 1: pontoon.v1.Descriptor.replicas:type_name -> pontoon.v1.Replica
-	8,   // 2: pontoon.v1.RangeStatus.descriptor:type_name -> pontoon.v1.Descriptor
+	8,   // 2: pontoon.v1.RangeStatus.desc:type_name -> pontoon.v1.Descriptor
 	11,  // 3: pontoon.v1.Command.effects:type_name -> pontoon.v1.Effect
 	12,  // 4: pontoon.v1.Command.split:type_name -> pontoon.v1.Split
 	0,   // 5: pontoon.v1.Effect.kind:type_name -> pontoon.v1.EffectKind
@@ -6742,7 +6738,7 @@ var file_pontoon_proto_depIdxs = []int32{
 	62,  // 94: pontoon.v1.RaftFrame.closed:type_name -> pontoon.v1.ClosedUpdate
 	67,  // 95: pontoon.v1.SnapshotChunk.header:type_name -> pontoon.v1.SnapshotHeader
 	61,  // 96: pontoon.v1.SnapshotHeader.message:type_name -> pontoon.v1.RaftMessage
-	8,   // 97: pontoon.v1.SnapshotHeader.descriptor:type_name -> pontoon.v1.Descriptor
+	8,   // 97: pontoon.v1.SnapshotHeader.desc:type_name -> pontoon.v1.Descriptor
 	70,  // 98: pontoon.v1.SequenceAsk.epochs:type_name -> pontoon.v1.Epochs
 	70,  // 99: pontoon.v1.SequenceReply.epochs:type_name -> pontoon.v1.Epochs
 	6,   // 100: pontoon.v1.FeedRequest.span:type_name -> pontoon.v1.Span

@@ -281,8 +281,8 @@ func (m *RangeStatus) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x10
 	}
-	if m.Descriptor_ != nil {
-		size, err := m.Descriptor_.MarshalToSizedBufferVT(dAtA[:i])
+	if m.Desc != nil {
+		size, err := m.Desc.MarshalToSizedBufferVT(dAtA[:i])
 		if err != nil {
 			return 0, err
 		}
@@ -4276,8 +4276,8 @@ func (m *SnapshotHeader) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x18
 	}
-	if m.Descriptor_ != nil {
-		size, err := m.Descriptor_.MarshalToSizedBufferVT(dAtA[:i])
+	if m.Desc != nil {
+		size, err := m.Desc.MarshalToSizedBufferVT(dAtA[:i])
 		if err != nil {
 			return 0, err
 		}
@@ -5496,8 +5496,8 @@ func (m *RangeStatus) SizeVT() (n int) {
 	}
 	var l int
 	_ = l
-	if m.Descriptor_ != nil {
-		l = m.Descriptor_.SizeVT()
+	if m.Desc != nil {
+		l = m.Desc.SizeVT()
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	if m.LeaderNode != 0 {
@@ -7206,8 +7206,8 @@ func (m *SnapshotHeader) SizeVT() (n int) {
 		l = m.Message.SizeVT()
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
-	if m.Descriptor_ != nil {
-		l = m.Descriptor_.SizeVT()
+	if m.Desc != nil {
+		l = m.Desc.SizeVT()
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	if m.FromNode != 0 {
@@ -8096,7 +8096,7 @@ func (m *RangeStatus) UnmarshalVT(dAtA []byte) error {
 		switch fieldNum {
 		case 1:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Descriptor_", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Desc", wireType)
 			}
 			var msglen int
 			for shift := uint(0); ; shift += 7 {
@@ -8123,10 +8123,10 @@ func (m *RangeStatus) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			if m.Descriptor_ == nil {
-				m.Descriptor_ = &Descriptor{}
+			if m.Desc == nil {
+				m.Desc = &Descriptor{}
 			}
-			if err := m.Descriptor_.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Desc.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -17156,7 +17156,7 @@ func (m *SnapshotHeader) UnmarshalVT(dAtA []byte) error {
 			iNdEx = postIndex
 		case 2:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Descriptor_", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field Desc", wireType)
 			}
 			var msglen int
 			for shift := uint(0); ; shift += 7 {
@@ -17183,10 +17183,10 @@ func (m *SnapshotHeader) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			if m.Descriptor_ == nil {
-				m.Descriptor_ = &Descriptor{}
+			if m.Desc == nil {
+				m.Desc = &Descriptor{}
 			}
-			if err := m.Descriptor_.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
+			if err := m.Desc.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex

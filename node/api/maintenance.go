@@ -1,0 +1,141 @@
+package api
+
+import (
+	"context"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/pontoon-kv/pontoon/node/version"
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+// defaultQuota is what etcd reports when no quota was set, bytes.
+const defaultQuota = 2 << 30
+
+// Maintenance is etcd's Maintenance service.
+type Maintenance struct {
+	pb.UnimplementedMaintenanceServer
+	Header    *Header
+	Sequencer Sequencer
+	Store     Store
+	Ranges    Ranges
+}
+
+// Status describes this node. Leader, term and indexes are the root range's:
+// the one raft group that every node knows and whose loss stops the cluster.
+func (m *Maintenance) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
+	total, inUse := m.Store.Sizes()
+	resp := &pb.StatusResponse{
+		Header:         m.Header.Header(int64(m.Sequencer.Seen())),
+		Version:        version.Etcd,
+		StorageVersion: version.Storage,
+		DbSize:         total,
+		DbSizeInUse:    inUse,
+		DbSizeQuota:    defaultQuota,
+		RaftTerm:       uint64(m.Header.Term()),
+		DowngradeInfo:  &pb.DowngradeInfo{},
+	}
+	for _, r := range m.Store.Statuses() {
+		if proto.RangeID(r.Desc.RangeId) != proto.RootRange {
+			continue
+		}
+		resp.Leader = r.LeaderNode
+		resp.RaftTerm = r.Term
+		resp.RaftIndex = r.LastIndex
+		resp.RaftAppliedIndex = r.AppliedIndex
+	}
+	if resp.Leader == 0 {
+		resp.Errors = append(resp.Errors, "etcdserver: no leader")
+	}
+	return resp, nil
+}
+
+// Hash is the hash of everything this node can see at the current revision.
+func (m *Maintenance) Hash(ctx context.Context, _ *pb.HashRequest) (*pb.HashResponse, error) {
+	h, err := m.hashKV(ctx, 0)
+	if err != nil {
+		return nil, proto.ClientError(err)
+	}
+	return &pb.HashResponse{Header: m.Header.Header(h.HashRevision), Hash: h.Hash}, nil
+}
+
+// HashKV hashes the versions visible at the revision, from the replicas of
+// this node where it has them, so that endpoints can be compared (P43).
+func (m *Maintenance) HashKV(ctx context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
+	h, err := m.hashKV(ctx, proto.Revision(r.Revision))
+	if err != nil {
+		return nil, proto.ClientError(err)
+	}
+	return h, nil
+}
+
+func (m *Maintenance) hashKV(ctx context.Context, rev proto.Revision) (*pb.HashKVResponse, error) {
+	current, floor, err := m.Sequencer.Current(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case rev > current:
+		return nil, rpctypes.ErrGRPCFutureRev
+	case rev > 0 && rev < floor:
+		return nil, rpctypes.ErrGRPCCompacted
+	case rev <= 0:
+		rev = current
+	}
+	m.Store.PushClosed(rev)
+	ranges, err := m.Ranges.Cover(ctx, userSpan)
+	if err != nil {
+		return nil, err
+	}
+	resp := &pb.HashKVResponse{
+		Header: m.Header.Header(int64(current)), CompactRevision: int64(floor), HashRevision: int64(rev),
+	}
+	for _, d := range ranges {
+		part, err := m.hashRange(ctx, d, rev)
+		if err != nil {
+			return nil, err
+		}
+		resp.Hash += part.Hash
+		resp.CompactRevision = max(resp.CompactRevision, part.Floor)
+	}
+	return resp, nil
+}
+
+// hashRange asks the local replica first; its closed revision is on its way,
+// so a refusal for being behind is tried again until ctx ends.
+func (m *Maintenance) hashRange(ctx context.Context, d *pontoonpb.Descriptor, rev proto.Revision) (*pontoonpb.HashReply, error) {
+	op := &pontoonpb.RangeOp{
+		RangeId: d.RangeId, Span: proto.SpanOf(d.Span).Intersect(userSpan).Wire(),
+		Op: &pontoonpb.RangeOp_Hash{Hash: &pontoonpb.HashOp{Revision: int64(rev)}},
+	}
+	retry := newBackoff()
+	for m.hosts(d) {
+		reply := m.Store.Do(ctx, op)
+		err := proto.FromWire(reply.Error)
+		if err == nil {
+			return reply.GetHash(), nil
+		}
+		if !proto.HasCode(err, pontoonpb.RangeErrorCode_STALE_CLOSED) {
+			break
+		}
+		if err := retry.wait(ctx); err != nil {
+			return nil, err
+		}
+		m.Store.PushClosed(rev)
+	}
+	reply, err := m.Ranges.Send(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	return reply.GetHash(), nil
+}
+
+func (m *Maintenance) hosts(d *pontoonpb.Descriptor) bool {
+	for _, r := range d.Replicas {
+		if proto.NodeID(r.NodeId) == m.Header.MemberID {
+			return true
+		}
+	}
+	return false
+}
