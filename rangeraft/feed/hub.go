@@ -201,6 +201,7 @@ func (h *Hub) Subscribe(span proto.Span, from proto.Revision, open OpenView) (*S
 	h.ring.sinceOff, h.idle = 0, 0
 	if first {
 		s.offerCheckpoint(h.generation, h.closed)
+		s.queue[0].first = true
 	}
 	if h.base < from && h.ring.serves(from) { // I2
 		for _, b := range h.ring.held() {

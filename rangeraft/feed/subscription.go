@@ -13,6 +13,7 @@ import (
 type item struct {
 	batch      batch
 	checkpoint *pontoonpb.Checkpoint // set: no batch
+	first      bool                  // what a subscription from 0 starts above: goes out alone
 }
 
 // Subscription is one reader of a hub.
@@ -95,7 +96,7 @@ func (s *Subscription) offerCheckpoint(generation uint64, closed proto.Revision)
 	c := &pontoonpb.Checkpoint{Span: s.span.Wire(), Generation: generation, Closed: int64(closed)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := len(s.queue); n > 0 && s.queue[n-1].checkpoint != nil {
+	if n := len(s.queue); n > 0 && s.queue[n-1].checkpoint != nil && !s.queue[n-1].first {
 		s.queue[n-1].checkpoint = c
 	} else {
 		s.queue = append(s.queue, item{checkpoint: c})
@@ -148,10 +149,11 @@ func (s *Subscription) Recv(ctx context.Context) (*pontoonpb.FeedMessage, error)
 func (s *Subscription) next() (*pontoonpb.FeedMessage, error) {
 	s.recv.Lock()
 	defer s.recv.Unlock()
-	if m := s.leading(); m != nil {
+	if s.over() && s.scan != nil {
+		s.scan.close()
+	} else if m := s.leading(); m != nil {
 		return m, nil
-	}
-	if s.scan != nil && !s.over() {
+	} else if s.scan != nil {
 		events, err := s.scan.pull(s)
 		if err != nil {
 			s.hub.remove(s)
@@ -175,17 +177,14 @@ func (s *Subscription) over() bool {
 }
 
 // leading returns the first checkpoint of a subscription from 0: nothing at or
-// below it is wanted, so it need not wait for the scan.
+// below it is wanted, so it does not wait for the scan.
 func (s *Subscription) leading() *pontoonpb.FeedMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.scan == nil || s.ended != nil || len(s.queue) == 0 {
+	if len(s.queue) == 0 || !s.queue[0].first {
 		return nil
 	}
 	c := s.queue[0].checkpoint
-	if c == nil || proto.Revision(c.Closed) >= s.from {
-		return nil
-	}
 	s.queue = s.queue[1:]
 	return &pontoonpb.FeedMessage{Checkpoint: c}
 }
