@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+// adminFlags are what every command that talks to a running cluster takes.
+type adminFlags struct {
+	endpoints []string
+	timeout   time.Duration
+	output    string
+}
+
+func (f *adminFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.endpoints, "endpoints", []string{"127.0.0.1:2379"}, "client endpoints of the cluster, tried in order")
+	cmd.Flags().DurationVar(&f.timeout, "command-timeout", 10*time.Second, "how long the command may take")
+	addOutput(cmd, &f.output)
+}
+
+// call runs one request against the first endpoint that can be reached.
+func (f *adminFlags) call(ctx context.Context, fn func(context.Context, pontoonpb.AdminClient) error) error {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	if len(f.endpoints) == 0 {
+		return fmt.Errorf("--endpoints must not be empty")
+	}
+	var last error
+	for _, ep := range f.endpoints {
+		conn, err := grpc.NewClient(strings.TrimPrefix(ep, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return fmt.Errorf("--endpoints %q: %w", ep, err)
+		}
+		err = fn(ctx, pontoonpb.NewAdminClient(conn))
+		conn.Close()
+		if err == nil {
+			return nil
+		}
+		last = fmt.Errorf("%s: %s", ep, status.Convert(err).Message())
+		if !unreachable(err) {
+			break
+		}
+	}
+	return last
+}

@@ -1,0 +1,16 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "pontoon",
+		Short:         "A horizontally scalable store that speaks the etcd v3 API",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(newStart(), newRange(), newNode(), newVersion())
+	return root
+}

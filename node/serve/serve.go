@@ -1,0 +1,161 @@
+// Package serve owns the listeners: gRPC and HTTP on the client URLs (one
+// port, told apart by the first bytes), gRPC on the peer URLs.
+//
+//	client URL --cmux--+--HTTP/2--> grpc.Server
+//	                   +--HTTP/1--> http.Server
+//	peer URL -----------------------> grpc.Server
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/soheilhy/cmux"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+)
+
+// messageOverhead is what a gRPC message may carry beyond the largest
+// request, bytes; etcd's grpcOverheadBytes.
+const messageOverhead = 512 * 1024
+
+// ClientOptions are the options of a gRPC server that faces etcd clients.
+// Keepalive enforcement is etcd's: a client may ping every 5 s, not the
+// default 5 min, which would cut off every Kubernetes API server.
+func ClientOptions(maxRequestBytes uint) []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(int(maxRequestBytes) + messageOverhead),
+		grpc.MaxSendMsgSize(math.MaxInt32),
+		grpc.MaxConcurrentStreams(math.MaxUint32),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Hour, Timeout: 20 * time.Second}),
+	}
+}
+
+// PeerOptions are the options of the gRPC server between nodes.
+func PeerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(math.MaxInt32),
+		grpc.MaxSendMsgSize(math.MaxInt32),
+		grpc.MaxConcurrentStreams(math.MaxUint32),
+		grpc.InitialWindowSize(1 << 20),
+		grpc.InitialConnWindowSize(4 << 20),
+		grpc.ReadBufferSize(128 << 10),
+		grpc.WriteBufferSize(128 << 10),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+	}
+}
+
+// Listen opens a listener for every URL; on an error none stays open.
+func Listen(urls []string) ([]net.Listener, error) {
+	var ls []net.Listener
+	for _, raw := range urls {
+		l, err := listen(raw)
+		if err != nil {
+			CloseListeners(ls)
+			return nil, fmt.Errorf("listen on %s: %w", raw, err)
+		}
+		ls = append(ls, l)
+	}
+	return ls, nil
+}
+
+// CloseListeners closes listeners that no server has taken over.
+func CloseListeners(ls []net.Listener) {
+	for _, l := range ls {
+		l.Close()
+	}
+}
+
+func listen(raw string) (net.Listener, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return net.Listen("tcp", u.Host)
+}
+
+// Servers runs servers over listeners until Stop.
+type Servers struct {
+	log  *slog.Logger
+	grpc []*grpc.Server
+	http []*http.Server
+	mux  []cmux.CMux
+	wg   sync.WaitGroup
+}
+
+// NewServers returns an empty set.
+func NewServers(log *slog.Logger) *Servers { return &Servers{log: log} }
+
+// GRPC serves gRPC alone on the listeners.
+func (s *Servers) GRPC(srv *grpc.Server, ls []net.Listener) {
+	s.grpc = append(s.grpc, srv)
+	for _, l := range ls {
+		s.run(func() error { return srv.Serve(l) })
+	}
+}
+
+// Both serves gRPC and HTTP on the listeners.
+func (s *Servers) Both(srv *grpc.Server, handler http.Handler, ls []net.Listener) {
+	s.grpc = append(s.grpc, srv)
+	for _, l := range ls {
+		m := cmux.New(l)
+		h2 := m.Match(cmux.HTTP2())
+		h1 := m.Match(cmux.HTTP1Fast())
+		web := &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: 5 * time.Minute,
+			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		}
+		s.mux = append(s.mux, m)
+		s.http = append(s.http, web)
+		s.run(func() error { return srv.Serve(h2) })
+		s.run(func() error { return web.Serve(h1) })
+		s.run(m.Serve)
+	}
+}
+
+func (s *Servers) run(serve func() error) {
+	s.wg.Go(func() {
+		err := serve()
+		if err == nil || errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) ||
+			errors.Is(err, grpc.ErrServerStopped) || errors.Is(err, cmux.ErrListenerClosed) || errors.Is(err, cmux.ErrServerClosed) {
+			return
+		}
+		s.log.Error("a server stopped", "error", err)
+	})
+}
+
+// Stop ends every server; requests in flight get grace to finish.
+func (s *Servers) Stop(grace time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, g := range s.grpc {
+		wg.Go(func() {
+			stop := context.AfterFunc(ctx, g.Stop)
+			defer stop()
+			g.GracefulStop()
+		})
+	}
+	for _, w := range s.http {
+		wg.Go(func() {
+			if w.Shutdown(ctx) != nil {
+				w.Close()
+			}
+		})
+	}
+	wg.Wait()
+	for _, m := range s.mux {
+		m.Close()
+	}
+	s.wg.Wait()
+}
