@@ -1,0 +1,65 @@
+# Pontoon. `make` lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+GO       ?= go
+BIN      := bin/pontoon
+ORACLE   := bench/oracle
+PKGS     := ./...
+SEED     ?= 1
+OPS      ?= 200000
+NODES    ?= 3
+SPLITS   ?= 50
+DURATION ?= 60s
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+.PHONY: build
+build: ## build bin/pontoon
+	CGO_ENABLED=0 $(GO) build -o $(BIN) ./cmd/pontoon
+
+.PHONY: demo
+demo: build ## three nodes on this machine, split, loaded, killed, verified
+	$(BIN) demo $(DEMO)
+
+.PHONY: test
+test: build lint ## every test with the race detector, then the quick differential test
+	$(GO) test -race -timeout 15m $(PKGS)
+	cd $(ORACLE) && PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 10m ./...
+
+.PHONY: lint
+lint: ## formatting and vet
+	@out=$$(gofmt -l $$(git ls-files '*.go' | grep -v '\.pb\.go$$')); if [ -n "$$out" ]; then echo "gofmt: $$out"; exit 1; fi
+	$(GO) vet $(PKGS)
+
+.PHONY: fix
+fix: ## rewrite formatting
+	gofmt -w $$(git ls-files '*.go' | grep -v '\.pb\.go$$')
+
+.PHONY: etcd
+etcd: ## build real etcd and etcdctl 3.7.3 into bin/
+	cd $(ORACLE) && $(GO) build -o ../../bin/etcd ./cmd/etcd && $(GO) build -o ../../bin/etcdctl ./cmd/etcdctl
+
+.PHONY: diff
+diff: build ## differential test against real etcd: OPS= SEED= NODES= SPLITS=
+	cd $(ORACLE) && PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) run ./cmd/diff -ops $(OPS) -seed $(SEED) -nodes $(NODES) -splits $(SPLITS)
+
+.PHONY: robust
+robust: build ## real processes killed and restarted under load, histories checked: DURATION= SEED=
+	$(BIN) bench robust --duration $(DURATION) --seed $(SEED)
+
+.PHONY: bench
+bench: build etcd ## throughput and latency beside real etcd on this machine
+	$(BIN) bench compare --etcd bin/etcd
+
+.PHONY: proto
+proto: ## regenerate the wire types (needs protoc)
+	GOBIN=$(CURDIR)/bin $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
+	GOBIN=$(CURDIR)/bin $(GO) install google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/planetscale/vtprotobuf/cmd/protoc-gen-go-vtproto@v0.6.0
+	PATH=$(CURDIR)/bin:$$PATH proto/generate.sh
+
+.PHONY: check
+check: test ## what CI runs
