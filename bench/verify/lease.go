@@ -68,25 +68,22 @@ func leaseOf(before state, events []Event) (int64, bool) {
 }
 
 func checkExpiry(f *findings, e *logEntry, before state, l *Lease) {
-	attached := slices.Collect(func(yield func(string) bool) {
-		for _, kv := range before {
-			if kv.Lease == l.ID && !yield(kv.Key) {
-				return
-			}
-		}
-	})
+	attached := before.attached(l.ID)
 	if len(attached) != len(e.events) {
 		f.addf("revision %d ends lease %x but deletes %v of its keys %v", e.rev, l.ID, e.events, attached)
 	}
-	if l.Revoke != nil && l.Revoke.Call < e.seen {
-		return
+	if l.early(e.seen) {
+		f.addf("lease %x (ttl %v) was renewed (%v), yet its keys were gone at %v, revision %d",
+			l.ID, l.TTL, l.Renewals, e.seen, e.rev)
 	}
-	for _, r := range l.Renewals {
-		if r.Return < e.seen && r.Call+l.TTL > e.seen {
-			f.addf("lease %x (ttl %v) was renewed at %v, yet its keys were gone at %v, revision %d",
-				l.ID, l.TTL, r.Call, e.seen, e.rev)
-		}
+}
+
+// early says whether the lease cannot have ended by then.
+func (l *Lease) early(at time.Duration) bool {
+	if l.Revoke != nil && l.Revoke.Call < at {
+		return false
 	}
+	return slices.ContainsFunc(l.Renewals, func(r Span) bool { return r.Return < at && r.Call+l.TTL > at })
 }
 
 func checkRevoked(f *findings, o *Operation, byID map[int64]*Lease) {

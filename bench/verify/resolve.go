@@ -78,9 +78,8 @@ func (r *resolver) explainDeletes(out, open []Operation, leases []Lease, f *find
 		if r.claimed[e.rev] {
 			continue
 		}
-		before, _ := r.log.at(e.rev - 1)
-		if id, ok := leaseOf(before, e.events); ok && byID[id] != nil && r.wholeLease(before, e, id) {
-			out = append(out, leaseEnd(e, byID[id]))
+		if l := r.endedLease(e, byID); l != nil && !l.early(e.seen) {
+			out = append(out, leaseEnd(e, l))
 			continue
 		}
 		left = append(left, e)
@@ -88,6 +87,10 @@ func (r *resolver) explainDeletes(out, open []Operation, leases []Lease, f *find
 	owner := r.match(left, open)
 	for i, e := range left {
 		if owner[i] < 0 {
+			if l := r.endedLease(e, byID); l != nil {
+				out = append(out, leaseEnd(e, l)) // too early: CheckLeases says so
+				continue
+			}
 			f.addf("revision %d changed %v and nobody wrote it", e.rev, e.events)
 			continue
 		}
@@ -98,14 +101,14 @@ func (r *resolver) explainDeletes(out, open []Operation, leases []Lease, f *find
 	return out
 }
 
-func (r *resolver) wholeLease(before state, e *logEntry, id int64) bool {
-	n := 0
-	for _, kv := range before {
-		if kv.Lease == id {
-			n++
-		}
+// endedLease returns the lease whose end explains a deletion.
+func (r *resolver) endedLease(e *logEntry, byID map[int64]*Lease) *Lease {
+	before, _ := r.log.at(e.rev - 1)
+	id, ok := leaseOf(before, e.events)
+	if !ok || len(before.attached(id)) != len(e.events) {
+		return nil
 	}
-	return n == len(e.events)
+	return byID[id]
 }
 
 // leaseEnd is the operation behind an expiry or a revoke. A revoke that was

@@ -60,6 +60,16 @@ func (s state) without(key string) state {
 	return slices.Delete(slices.Clone(s), i, i+1)
 }
 
+// attached returns the keys of a lease.
+func (s state) attached(lease int64) (keys []string) {
+	for _, kv := range s {
+		if kv.Lease == lease {
+			keys = append(keys, kv.Key)
+		}
+	}
+	return keys
+}
+
 // put returns what key becomes when it is written at rev.
 func (s state) put(op Op, rev Revision) KV {
 	kv := KV{Key: op.Key, Value: op.Value, Create: rev, Mod: rev, Version: 1, Lease: op.Lease}
