@@ -1,0 +1,184 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+const firstBackoff = 5 * time.Millisecond
+
+// session is one attempt to talk to one node as the sequencer.
+type session struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	hint   proto.NodeID // set before cancel
+	served bool         // it answered at least once
+}
+
+// run finds the leader and talks to it, over and over.
+func (c *Client) run() {
+	var hint proto.NodeID
+	turn := 0
+	backoff := time.Duration(0)
+	for c.closed.Err() == nil {
+		if !c.awaitWork() {
+			return
+		}
+		node := c.target(hint, &turn)
+		s := c.open()
+		if node == c.opts.Node {
+			c.talkLocal(s)
+		} else if node != 0 {
+			c.talk(s, node)
+		}
+		s.cancel()
+		followed := hint
+		hint = s.hint
+		switch {
+		case s.served:
+			backoff = 0
+		case hint != 0 && hint != followed && hint != node:
+			// A fresh hint is worth an immediate try.
+		default:
+			backoff = min(max(2*backoff, firstBackoff), c.opts.MaxBackoff)
+			if hint == node {
+				hint = 0
+			}
+			c.pause(backoff)
+		}
+	}
+}
+
+// target chooses whom to ask: the own node if it leads, else the hinted one,
+// else the replicas of the root range in turn.
+func (c *Client) target(hint proto.NodeID, turn *int) proto.NodeID {
+	if c.opts.Local != nil && c.opts.Local.Leading() {
+		return c.opts.Node
+	}
+	if hint != 0 && hint != c.opts.Node && c.opts.Peers != nil {
+		return hint
+	}
+	roots := c.opts.Roots()
+	for range roots {
+		*turn++
+		node := roots[*turn%len(roots)]
+		if node != c.opts.Node && c.opts.Peers != nil {
+			return node
+		}
+	}
+	return 0
+}
+
+// open begins a session: everything unanswered is to be sent on it.
+func (c *Client) open() *session {
+	ctx, cancel := context.WithCancel(c.closed)
+	s := &session{ctx: ctx, cancel: cancel}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session = s
+	for _, m := range c.inflight {
+		m.sent = time.Time{}
+	}
+	return s
+}
+
+// awaitWork blocks while there is nothing to ask. False: closed.
+func (c *Client) awaitWork() bool {
+	for {
+		c.mu.Lock()
+		work := len(c.asks) > 0 || c.reads != nil || len(c.inflight) > 0
+		c.mu.Unlock()
+		if work {
+			return true
+		}
+		select {
+		case <-c.wake:
+		case <-c.closed.Done():
+			return false
+		}
+	}
+}
+
+func (c *Client) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.closed.Done():
+	}
+}
+
+// await returns the next message of a session, nil when the session is over.
+func (c *Client) await(s *session) *message {
+	for s.ctx.Err() == nil {
+		m, wait := c.next(time.Now())
+		if m != nil {
+			return m
+		}
+		var after <-chan time.Time
+		if wait > 0 {
+			after = time.After(wait)
+		}
+		select {
+		case <-c.wake:
+		case <-after:
+		case <-s.ctx.Done():
+		}
+	}
+	return nil
+}
+
+// talkLocal asks the sequencer of the own node, one message at a time.
+func (c *Client) talkLocal(s *session) {
+	for m := c.await(s); m != nil; m = c.await(s) {
+		r, err := c.opts.Local.Serve(s.ctx, m.wire)
+		if err != nil {
+			return
+		}
+		if !c.take(s, r) {
+			s.hint = proto.NodeID(r.LeaderNode)
+			return
+		}
+		s.served = true
+	}
+}
+
+// talk asks the sequencer of another node over a stream.
+func (c *Client) talk(s *session, node proto.NodeID) {
+	conn, err := c.opts.Peers.Conn(node)
+	if err != nil {
+		c.opts.Logger.Debug("sequencer not reachable", "node", uint64(node), "err", err)
+		return
+	}
+	stream, err := pontoonpb.NewPeerClient(conn).Sequence(s.ctx)
+	if err != nil {
+		c.opts.Logger.Debug("sequencer not reachable", "node", uint64(node), "err", err)
+		return
+	}
+	received := make(chan struct{})
+	go func() {
+		defer close(received)
+		defer s.cancel()
+		for {
+			r, err := stream.Recv()
+			if err != nil {
+				return
+			}
+			if !c.take(s, r) {
+				s.hint = proto.NodeID(r.LeaderNode)
+				return
+			}
+			s.served = true
+		}
+	}()
+	for m := c.await(s); m != nil; m = c.await(s) {
+		if err := stream.Send(m.wire); err != nil {
+			break
+		}
+	}
+	s.cancel()
+	<-received
+}
