@@ -1,0 +1,176 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// Options says what to start.
+type Options struct {
+	// Nodes is the number of nodes; default 1.
+	Nodes int
+	// Dir is where data and logs go; default a new temporary directory, which
+	// Close removes.
+	Dir string
+	// ProgressInterval is passed as --watch-progress-notify-interval; default
+	// etcd's own (ten minutes).
+	ProgressInterval time.Duration
+	// ReadyTimeout bounds the wait for all nodes to serve; default 30 s.
+	ReadyTimeout time.Duration
+}
+
+func (o *Options) fill() {
+	if o.Nodes == 0 {
+		o.Nodes = 1
+	}
+	if o.ReadyTimeout == 0 {
+		o.ReadyTimeout = 30 * time.Second
+	}
+}
+
+// Cluster is a running etcd or Pontoon cluster.
+type Cluster struct {
+	// Name is "etcd" or "pontoon".
+	Name string
+
+	endpoints []string
+	split     func(ctx context.Context, endpoint string, key []byte) error
+	stop      []func() error
+	removeDir string
+}
+
+// Endpoints returns the client address (host:port) of every node.
+func (c *Cluster) Endpoints() []string { return c.endpoints }
+
+// CanSplit reports whether the cluster has ranges that can be split.
+func (c *Cluster) CanSplit() bool { return c.split != nil }
+
+// Split splits the range that holds key, through the first node. It blocks until the
+// split is done.
+func (c *Cluster) Split(ctx context.Context, key []byte) error {
+	if c.split == nil {
+		return fmt.Errorf("cluster: %s has no ranges to split", c.Name)
+	}
+	return c.split(ctx, c.endpoints[0], key)
+}
+
+// Close stops all nodes and removes the temporary directory.
+func (c *Cluster) Close() error {
+	var errs []error
+	for _, stop := range c.stop {
+		errs = append(errs, stop())
+	}
+	c.stop = nil
+	if c.removeDir != "" {
+		errs = append(errs, os.RemoveAll(c.removeDir))
+		c.removeDir = ""
+	}
+	return errors.Join(errs...)
+}
+
+// layout is the addresses of the nodes that are to be started.
+type layout struct {
+	dir     string
+	names   []string
+	clients []string // host:port
+	peers   []string // host:port
+}
+
+func (l layout) initialCluster() string {
+	var parts []string
+	for i, n := range l.names {
+		parts = append(parts, n+"=http://"+l.peers[i])
+	}
+	return strings.Join(parts, ",")
+}
+
+// newLayout chooses a directory and free ports. A port may be taken by somebody else
+// before it is used; start retries with a new layout.
+func newLayout(name string, o Options, c *Cluster) (layout, error) {
+	l := layout{dir: o.Dir}
+	if l.dir == "" {
+		dir, err := os.MkdirTemp("", "oracle-"+name+"-")
+		if err != nil {
+			return l, err
+		}
+		l.dir, c.removeDir = dir, dir
+	}
+	ports, err := freePorts(2 * o.Nodes)
+	if err != nil {
+		return l, err
+	}
+	for i := range o.Nodes {
+		l.names = append(l.names, fmt.Sprintf("n%d", i+1))
+		l.clients = append(l.clients, fmt.Sprintf("127.0.0.1:%d", ports[2*i]))
+		l.peers = append(l.peers, fmt.Sprintf("127.0.0.1:%d", ports[2*i+1]))
+	}
+	c.endpoints = l.clients
+	return l, nil
+}
+
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // all stay open until every port is chosen
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// start runs the starter up to three times: between the choice of a free port and
+// its use another process may take it.
+func start(name string, o Options, starter func(*Cluster, layout, Options) error) (*Cluster, error) {
+	o.fill()
+	var err error
+	for range 3 {
+		c := &Cluster{Name: name}
+		var l layout
+		if l, err = newLayout(name, o, c); err == nil {
+			if err = starter(c, l, o); err == nil {
+				return c, nil
+			}
+		}
+		_ = c.Close() // the start's error says more
+		if !strings.Contains(err.Error(), "address already in use") {
+			break
+		}
+	}
+	return nil, fmt.Errorf("cluster: start %s: %w", name, err)
+}
+
+// waitReady polls /readyz of an endpoint until it answers 200 (I2). dead reports
+// that waiting is pointless.
+func waitReady(endpoint string, timeout time.Duration, dead func() error) error {
+	deadline := time.Now().Add(timeout)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	client := http.Client{Timeout: 2 * time.Second}
+	last := errors.New("no answer")
+	for time.Now().Before(deadline) {
+		if err := dead(); err != nil {
+			return err
+		}
+		resp, err := client.Get("http://" + endpoint + "/readyz")
+		if err != nil {
+			last = err
+		} else {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+			last = fmt.Errorf("readyz: %s", resp.Status)
+		}
+		<-tick.C
+	}
+	return fmt.Errorf("node %s not ready after %s: %w", endpoint, timeout, last)
+}

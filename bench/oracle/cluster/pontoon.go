@@ -1,0 +1,99 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// StartPontoon starts Pontoon as one process per node. The binary is the one named
+// by PONTOON_BIN, else it is built once from the repository this module lies in.
+func StartPontoon(o Options) (*Cluster, error) {
+	bin, err := pontoonBinary()
+	if err != nil {
+		return nil, err
+	}
+	return start("pontoon", o, func(c *Cluster, l layout, o Options) error {
+		c.split = func(ctx context.Context, endpoint string, key []byte) error {
+			out, err := exec.CommandContext(ctx, bin, "range", "split", "--endpoints", endpoint, string(key)).CombinedOutput()
+			if err != nil {
+				return fmt.Errorf("range split %q: %w: %s", key, err, strings.TrimSpace(string(out)))
+			}
+			return nil
+		}
+		nodes := make([]*process, 0, o.Nodes)
+		for i := range o.Nodes {
+			p, err := startProcess(bin, filepath.Join(l.dir, l.names[i]+".log"), pontoonArgs(l, i, o))
+			if err != nil {
+				return err
+			}
+			nodes = append(nodes, p)
+			c.stop = append(c.stop, p.stop)
+		}
+		for i, p := range nodes {
+			if err := waitReady(l.clients[i], o.ReadyTimeout, p.exited); err != nil {
+				return fmt.Errorf("%w\n%s", err, p.logTail())
+			}
+		}
+		return nil
+	})
+}
+
+func pontoonArgs(l layout, i int, o Options) []string {
+	args := []string{
+		"start",
+		"--name", l.names[i],
+		"--data-dir", filepath.Join(l.dir, l.names[i]),
+		"--listen-client-urls", "http://" + l.clients[i],
+		"--advertise-client-urls", "http://" + l.clients[i],
+		"--listen-peer-urls", "http://" + l.peers[i],
+		"--initial-advertise-peer-urls", "http://" + l.peers[i],
+		"--initial-cluster", l.initialCluster(),
+		"--initial-cluster-state", "new",
+		"--initial-cluster-token", filepath.Base(l.dir),
+		"--log-level", "warn",
+	}
+	if o.ProgressInterval > 0 {
+		args = append(args, "--watch-progress-notify-interval", o.ProgressInterval.String())
+	}
+	return args
+}
+
+// builtDir holds the binary that pontoonBinary built.
+var builtDir string
+
+// RemoveBinary removes the binary that StartPontoon built. Call it last.
+func RemoveBinary() error {
+	if builtDir == "" {
+		return nil
+	}
+	return os.RemoveAll(builtDir)
+}
+
+// pontoonBinary returns PONTOON_BIN, else builds the binary once per process.
+var pontoonBinary = sync.OnceValues(func() (string, error) {
+	if bin := os.Getenv("PONTOON_BIN"); bin != "" {
+		return filepath.Abs(bin)
+	}
+	gomod, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("cluster: locate the module: %w", err)
+	}
+	root := filepath.Join(filepath.Dir(strings.TrimSpace(string(gomod))), "..", "..")
+	dir, err := os.MkdirTemp("", "oracle-bin-")
+	if err != nil {
+		return "", err
+	}
+	builtDir = dir
+	bin := filepath.Join(dir, "pontoon")
+	build := exec.Command("go", "build", "-o", bin, "./cmd/pontoon")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("cluster: build pontoon (or set PONTOON_BIN): %w\n%s", err, out)
+	}
+	return bin, nil
+})

@@ -1,0 +1,324 @@
+package diff
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// deliverWithin bounds the delivery of events and of answers on a watch stream.
+	deliverWithin = 15 * time.Second
+	// askProgressEvery is how often progress is requested while it is not answered:
+	// both sides stay silent while a watcher catches up.
+	askProgressEvery = 300 * time.Millisecond
+)
+
+// watcher is a live watcher, with the same id on both sides.
+type watcher struct {
+	stream   int
+	id       int64
+	create   *pb.WatchCreateRequest
+	pos      int // in the history: what lies before is in expected
+	expected int // events that it must have got
+}
+
+func (r *Runner) watchOpen(ctx context.Context, o Op) (*Difference, error) {
+	if r.oracle.streams[o.N] != nil {
+		return nil, nil
+	}
+	for _, s := range []*side{r.oracle, r.subject} {
+		st, err := s.openStream(ctx, o.Gateway)
+		if err != nil {
+			return nil, fmt.Errorf("diff: open a watch stream on %s: %w", s.Name, err)
+		}
+		s.streams[o.N] = st
+	}
+	return nil, nil
+}
+
+func (r *Runner) watchClose(ctx context.Context, o Op) (*Difference, error) {
+	if r.oracle.streams[o.N] == nil {
+		return nil, nil
+	}
+	if diff, err := r.drain(ctx, o); diff != nil || err != nil {
+		return diff, err
+	}
+	for _, s := range []*side{r.oracle, r.subject} {
+		s.streams[o.N].close()
+		delete(s.streams, o.N)
+	}
+	r.forget(func(w *watcher) bool { return w.stream == o.N })
+	return nil, nil
+}
+
+func (r *Runner) forget(gone func(*watcher) bool) { r.watchers = slices.DeleteFunc(r.watchers, gone) }
+
+// watch sends a request on a stream that is open; without one it does nothing.
+func (r *Runner) watch(ctx context.Context, o Op, req *pb.WatchRequest) (*Difference, error) {
+	if r.oracle.streams[o.N] == nil {
+		return nil, nil
+	}
+	switch u := req.RequestUnion.(type) {
+	case *pb.WatchRequest_CreateRequest:
+		return r.watchCreate(ctx, o, u.CreateRequest)
+	case *pb.WatchRequest_CancelRequest:
+		return r.watchCancel(ctx, o, req, u.CancelRequest.WatchId)
+	case *pb.WatchRequest_ProgressRequest:
+		return r.watchProgress(ctx, o, req)
+	}
+	return r.sendBoth(o, req), nil
+}
+
+// sendBoth sends a request on a stream of both sides.
+func (r *Runner) sendBoth(o Op, req *pb.WatchRequest) *Difference {
+	for _, s := range []*side{r.oracle, r.subject} {
+		if err := s.streams[o.N].send(req); err != nil {
+			return r.differ(o, req, s.Name+": a watch stream does not take requests", "", err.Error())
+		}
+	}
+	return nil
+}
+
+func (r *Runner) watchCreate(ctx context.Context, o Op, c *pb.WatchCreateRequest) (*Difference, error) {
+	if err := r.subject.catchUp(ctx, o.Gateway); err != nil {
+		return nil, err
+	}
+	if err := r.hist.reach(ctx, r.state.Now); err != nil {
+		return nil, err
+	}
+	if c.StartRevision == r.state.Compacted && r.hist.changesKeyTwice(c.StartRevision) {
+		c.StartRevision++ // how much of the compacted revision etcd still has is open
+	}
+	req := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: c}}
+	if diff := r.sendBoth(o, req); diff != nil {
+		return diff, nil
+	}
+	oracle, subject := r.created(ctx, r.oracle, o.N), r.created(ctx, r.subject, o.N)
+	if diff := r.judge(o, req, oracle, subject); diff != nil || !oracle.ok() {
+		return diff, nil
+	}
+	created := oracle.msg.(*pb.WatchResponse)
+	if created.Canceled {
+		return nil, nil
+	}
+	w := &watcher{stream: o.N, id: created.WatchId, create: c}
+	start := c.StartRevision
+	if start == 0 {
+		start = created.Header.Revision + 1
+	}
+	if start < r.state.Compacted {
+		return r.awaitCanceled(ctx, o, req, w.id), nil
+	}
+	w.pos = r.hist.position(start)
+	r.watchers = append(r.watchers, w)
+	return nil, nil
+}
+
+// created waits for the answer to the last create on a stream.
+func (r *Runner) created(ctx context.Context, s *side, n int) answer {
+	st := s.streams[n]
+	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	defer cancel()
+	if !st.wait(ctx, func() bool { return len(st.creating) == 0 }) {
+		return answer{note: "no created response: " + st.fate()}
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	last := st.created[len(st.created)-1]
+	st.created = nil
+	return answer{msg: last}
+}
+
+// awaitCanceled waits until a watcher is canceled on both sides and compares how.
+func (r *Runner) awaitCanceled(ctx context.Context, o Op, req *pb.WatchRequest, id int64) *Difference {
+	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	defer cancel()
+	var answers []answer
+	for _, s := range []*side{r.oracle, r.subject} {
+		st := s.streams[o.N]
+		st.wait(ctx, func() bool { w := st.watchers[id]; return w != nil && w.canceled != nil })
+		a := answer{note: "no canceled response: " + st.fate()}
+		if c := st.canceledResponse(id); c != nil {
+			a = answer{msg: c}
+		}
+		answers = append(answers, a)
+	}
+	r.forget(func(w *watcher) bool { return w.stream == o.N && w.id == id })
+	return r.judge(o, req, answers[0], answers[1])
+}
+
+func (r *Runner) watchCancel(ctx context.Context, o Op, req *pb.WatchRequest, id int64) (*Difference, error) {
+	if diff, err := r.drain(ctx, o); diff != nil || err != nil {
+		return diff, err
+	}
+	if err := r.subject.catchUp(ctx, o.Gateway); err != nil {
+		return nil, err
+	}
+	if diff := r.sendBoth(o, req); diff != nil {
+		return diff, nil
+	}
+	known := slices.ContainsFunc(r.watchers, func(w *watcher) bool { return w.stream == o.N && w.id == id })
+	if !known {
+		return nil, nil // silence; anything that comes is a violation of its stream
+	}
+	return r.awaitCanceled(ctx, o, req, id), nil
+}
+
+// watchProgress requests progress. It is answered when every watcher of the stream is
+// synced and none starts in the future, at the current revision; otherwise, and on a
+// stream without watchers, nothing comes.
+func (r *Runner) watchProgress(ctx context.Context, o Op, req *pb.WatchRequest) (*Difference, error) {
+	if diff, err := r.drain(ctx, o); diff != nil || err != nil {
+		return diff, err
+	}
+	if err := r.subject.catchUp(ctx, o.Gateway); err != nil {
+		return nil, err
+	}
+	watchers, future := 0, 0
+	for _, w := range r.watchers {
+		if w.stream == o.N {
+			watchers++
+			if w.create.StartRevision > r.state.Now {
+				future++
+			}
+		}
+	}
+	if watchers == 0 || future > 0 {
+		r.progress.ProgressSilent.Add(1)
+		return r.sendBoth(o, req), nil // drain checks that nothing came
+	}
+	for _, s := range []*side{r.oracle, r.subject} {
+		if what := r.awaitProgress(ctx, s.streams[o.N], req); what != "" {
+			return r.differ(o, req, s.Name+": "+what, "", ""), nil
+		}
+	}
+	return nil, nil
+}
+
+// awaitProgress requests progress until it is answered at the current revision. It
+// returns what is wrong, if anything.
+func (r *Runner) awaitProgress(ctx context.Context, st *stream, req *pb.WatchRequest) string {
+	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	defer cancel()
+	for ctx.Err() == nil {
+		st.mu.Lock()
+		st.allowed++
+		before := len(st.progress)
+		st.mu.Unlock()
+		if err := st.send(req); err != nil {
+			return "requesting progress: " + err.Error()
+		}
+		try, stop := context.WithTimeout(ctx, askProgressEvery)
+		answered := st.wait(try, func() bool { return len(st.progress) > before })
+		stop()
+		st.mu.Lock()
+		var rev int64
+		if answered {
+			rev = st.progress[len(st.progress)-1]
+		}
+		violation := st.violation
+		st.mu.Unlock()
+		switch {
+		case violation != "":
+			return violation
+		case rev > r.state.Now:
+			return fmt.Sprintf("progress at %d, but the revision is %d", rev, r.state.Now)
+		case rev == r.state.Now:
+			return ""
+		}
+	}
+	return fmt.Sprintf("no progress answer at revision %d in %s", r.state.Now, deliverWithin)
+}
+
+// drain waits until every watcher has got on both sides what the history has for it,
+// and compares (D4). It also looks at every stream's own violations.
+func (r *Runner) drain(ctx context.Context, o Op) (*Difference, error) {
+	if err := r.hist.reach(ctx, r.state.Now); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	defer cancel()
+	for _, w := range r.watchers {
+		r.expect(w)
+		for _, s := range []*side{r.oracle, r.subject} {
+			st := s.streams[w.stream]
+			st.wait(ctx, func() bool { got := st.watchers[w.id]; return got.events >= w.expected || got.canceled != nil })
+		}
+		if diff := r.compareWatcher(o, w); diff != nil {
+			return diff, nil
+		}
+	}
+	return r.checkStreams(o), nil
+}
+
+// expect counts what a watcher must have got by now.
+func (r *Runner) expect(w *watcher) {
+	if start := w.create.StartRevision; start > 0 {
+		w.pos = max(w.pos, r.hist.position(start)) // a start in the future skips what comes before
+	}
+	n, next := r.hist.count(w.pos, w.create)
+	w.expected, w.pos = w.expected+n, next
+}
+
+func (r *Runner) compareWatcher(o Op, w *watcher) *Difference {
+	ost, sst := r.oracle.streams[w.stream], r.subject.streams[w.stream]
+	og, sg := ost.take(w.id), sst.take(w.id)
+	name := fmt.Sprintf("watcher %d of stream %d (%s)", w.id, w.stream, brief(w.create))
+	for i := range max(len(og), len(sg)) {
+		var ot, stext string
+		if i < len(og) {
+			ot = briefEvents(og[i].events)
+		}
+		if i < len(sg) {
+			stext = briefEvents(sg[i].events)
+		}
+		if ot == "" || stext == "" || !sameEvents(og[i], sg[i]) {
+			return r.differ(o, nil, fmt.Sprintf("%s: event group %d of %d/%d differs", name, i, len(og), len(sg)), ot, stext)
+		}
+		r.progress.Events.Add(int64(len(og[i].events)))
+	}
+	for _, s := range []struct {
+		*side
+		st *stream
+	}{{r.oracle, ost}, {r.subject, sst}} {
+		s.st.mu.Lock()
+		got := s.st.watchers[w.id]
+		events, canceled := got.events, got.canceled
+		s.st.mu.Unlock()
+		if canceled != nil {
+			return r.differ(o, nil, fmt.Sprintf("%s: %s canceled it: %s", name, s.Name, brief(canceled)), "", "")
+		}
+		if events != w.expected {
+			return r.differ(o, nil, fmt.Sprintf("%s: %s delivered %d events, the history has %d", name, s.Name, events, w.expected), "", s.st.fate())
+		}
+	}
+	return nil
+}
+
+func sameEvents(a, b group) bool {
+	return proto.Equal(&pb.WatchResponse{Events: a.events}, &pb.WatchResponse{Events: b.events})
+}
+
+// checkStreams looks for violations, and for answers to progress requests that etcd
+// would not answer.
+func (r *Runner) checkStreams(o Op) *Difference {
+	for _, s := range []*side{r.oracle, r.subject} {
+		for n, st := range s.streams {
+			st.mu.Lock()
+			what := st.violation
+			if len(st.progress) > st.allowed {
+				what = fmt.Sprintf("%d progress answers, %d were due", len(st.progress), st.allowed)
+			}
+			st.mu.Unlock()
+			if what != "" {
+				return r.differ(o, nil, fmt.Sprintf("%s: stream %d: %s", s.Name, n, what), "", "")
+			}
+		}
+	}
+	return nil
+}
