@@ -1,0 +1,79 @@
+package cluster_test
+
+import (
+	"context"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/bench/cluster"
+	"github.com/pontoon-kv/pontoon/bench/cluster/clustertest"
+	"github.com/pontoon-kv/pontoon/bench/dial"
+)
+
+// A killed node comes back with its data, a paused one holds nobody up, and
+// nothing runs after Close.
+func TestKillRestartClose(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	c := clustertest.Start(t, clustertest.Subject(t), 3)
+	client, err := dial.Open(dial.Options{Endpoints: c.Endpoints()[:1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Put(ctx, "a", "1"); err != nil {
+		t.Fatal(err)
+	}
+	victim := c.Nodes()[2]
+	if err := victim.Kill(); err != nil || victim.Running() || victim.Pid() != 0 {
+		t.Fatalf("kill: %v, running %v", err, victim.Running())
+	}
+	if err := victim.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Leader(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := victim.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if err := victim.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	other, err := dial.Open(dial.Options{Endpoints: []string{victim.Endpoint}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	got, err := other.Get(ctx, "a")
+	if err != nil || len(got.Kvs) != 1 || string(got.Kvs[0].Value) != "1" {
+		t.Fatalf("%v %v", got, err)
+	}
+	if err := c.Nodes()[0].Stop(20 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	pid := victim.Pid()
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); err == nil {
+		t.Errorf("process %d survived Close", pid)
+	}
+}
+
+func TestStartReportsWhatIsWrong(t *testing.T) {
+	if _, err := cluster.Start(t.Context(), cluster.Options{Kind: cluster.Pontoon, Binary: "/does/not/exist"}); err == nil {
+		t.Error("a missing binary was accepted")
+	}
+	if _, err := cluster.Start(t.Context(), cluster.Options{Kind: "other", Binary: os.Args[0]}); err == nil {
+		t.Error("an unknown kind was accepted")
+	}
+	// A process that ends at once is reported at once, not after the timeout.
+	began := time.Now()
+	_, err := cluster.Start(t.Context(), cluster.Options{Kind: cluster.Etcd, Binary: "/bin/false", Dir: t.TempDir()})
+	if err == nil || time.Since(began) > 10*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}

@@ -1,0 +1,66 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// Range is what a harness needs of `pontoon range list --output json`.
+type Range struct {
+	ID       uint64   `json:"id"`
+	Start    string   `json:"start"`
+	End      string   `json:"end"`
+	Leader   string   `json:"leader"` // node id, hexadecimal
+	Replicas []string `json:"replicas"`
+}
+
+// Split splits Pontoon's keyspace at each key. For etcd it does nothing: there
+// is one group, whatever the keys.
+func (c *Cluster) Split(ctx context.Context, keys ...string) error {
+	if c.opts.Kind != Pontoon {
+		return nil
+	}
+	for _, key := range keys {
+		if _, err := c.command(ctx, "range", "split", key); err != nil {
+			return fmt.Errorf("split at %q: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// Ranges lists Pontoon's ranges; nil for etcd.
+func (c *Cluster) Ranges(ctx context.Context) ([]Range, error) {
+	if c.opts.Kind != Pontoon {
+		return nil, nil
+	}
+	out, err := c.command(ctx, "range", "list", "--output", "json")
+	if err != nil {
+		return nil, fmt.Errorf("list ranges: %w", err)
+	}
+	var ranges []Range
+	if err := json.Unmarshal(out, &ranges); err != nil {
+		return nil, fmt.Errorf("list ranges: %w", err)
+	}
+	return ranges, nil
+}
+
+// command runs a command of the product against the nodes that run.
+func (c *Cluster) command(ctx context.Context, args ...string) ([]byte, error) {
+	var up []string
+	for _, n := range c.nodes {
+		if n.Running() {
+			up = append(up, n.Endpoint)
+		}
+	}
+	cmd := exec.CommandContext(ctx, c.opts.Binary, append(args, "--endpoints="+strings.Join(up, ","))...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return stdout.Bytes(), nil
+}

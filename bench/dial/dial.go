@@ -1,0 +1,76 @@
+// Package dial opens official etcd clients for load and fault runs.
+package dial
+
+import (
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+)
+
+// Options of one client.
+type Options struct {
+	Endpoints []string // host:port or URL
+	// Timeout bounds the first connection; default 5 s.
+	Timeout time.Duration
+}
+
+// Open returns an official client. It reconnects quickly, since the runs that
+// use it restart nodes, and logs nothing: callers see every error themselves.
+func Open(o Options) (*clientv3.Client, error) {
+	if len(o.Endpoints) == 0 {
+		return nil, fmt.Errorf("dial: no endpoints")
+	}
+	if o.Timeout == 0 {
+		o.Timeout = 5 * time.Second
+	}
+	retry := backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.3, Jitter: 0.2, MaxDelay: 500 * time.Millisecond}
+	c, err := clientv3.New(clientv3.Config{
+		Endpoints:             o.Endpoints,
+		DialTimeout:           o.Timeout,
+		DialKeepAliveTime:     10 * time.Second,
+		DialKeepAliveTimeout:  3 * time.Second,
+		BackoffWaitBetween:    50 * time.Millisecond,
+		BackoffJitterFraction: 0.2,
+		MaxUnaryRetries:       1,
+		Logger:                zap.NewNop(),
+		DialOptions: []grpc.DialOption{
+			grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: time.Second}),
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dial %v: %w", o.Endpoints, err)
+	}
+	return c, nil
+}
+
+// Pool is n clients, each bound to one endpoint, endpoints taken in turn: load
+// spreads over gateways and connections the same way for every system.
+type Pool struct{ clients []*clientv3.Client }
+
+// OpenPool opens n clients.
+func OpenPool(endpoints []string, n int) (*Pool, error) {
+	p := &Pool{}
+	for i := range n {
+		c, err := Open(Options{Endpoints: endpoints[i%len(endpoints) : i%len(endpoints)+1]})
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+		p.clients = append(p.clients, c)
+	}
+	return p, nil
+}
+
+// Client returns the i-th client, round robin.
+func (p *Pool) Client(i int) *clientv3.Client { return p.clients[i%len(p.clients)] }
+
+// Close closes all clients.
+func (p *Pool) Close() {
+	for _, c := range p.clients {
+		_ = c.Close()
+	}
+}
