@@ -64,6 +64,7 @@ type Client struct {
 	term     proto.Term // highest root term known
 	lastSent time.Time
 	session  *session
+	advice   proto.NodeID // root leader as told by Redirect, not tried yet
 	onEpochs []func(Epochs)
 }
 
@@ -156,6 +157,10 @@ func (c *Client) answer(fn func()) {
 // Callers share messages.
 func (c *Client) ReadRevision(ctx context.Context) (Read, error) {
 	c.mu.Lock()
+	if c.closed.Err() != nil {
+		c.mu.Unlock()
+		return Read{}, unavailable("stopping")
+	}
 	b := c.reads
 	first := b == nil
 	if first {

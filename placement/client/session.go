@@ -12,6 +12,7 @@ const firstBackoff = 5 * time.Millisecond
 
 // session is one attempt to talk to one node as the sequencer.
 type session struct {
+	node   proto.NodeID
 	ctx    context.Context
 	cancel context.CancelFunc
 	hint   proto.NodeID // set before cancel
@@ -21,35 +22,52 @@ type session struct {
 // run finds the leader and talks to it, over and over.
 func (c *Client) run() {
 	var hint proto.NodeID
-	turn := 0
-	backoff := time.Duration(0)
-	for c.closed.Err() == nil {
-		if !c.awaitWork() {
-			return
-		}
+	turn, misses := 0, 0
+	for c.awaitWork() {
 		node := c.target(hint, &turn)
-		s := c.open()
+		s := c.open(node)
 		if node == c.opts.Node {
 			c.talkLocal(s)
 		} else if node != 0 {
 			c.talk(s, node)
 		}
 		s.cancel()
-		followed := hint
-		hint = s.hint
-		switch {
-		case s.served:
-			backoff = 0
-		case hint != 0 && hint != followed && hint != node:
-			// A fresh hint is worth an immediate try.
-		default:
-			backoff = min(max(2*backoff, firstBackoff), c.opts.MaxBackoff)
-			if hint == node {
-				hint = 0
-			}
-			c.pause(backoff)
+		hint = c.advised(s)
+		if s.served {
+			misses = 0
+			continue
 		}
+		misses++
+		if misses == 1 && hint != 0 && hint != node {
+			continue // a fresh hint is worth an immediate try
+		}
+		if hint == node {
+			hint = 0
+		}
+		c.pause(min(firstBackoff<<min(misses, 10), c.opts.MaxBackoff))
 	}
+}
+
+// Redirect tells who leads the root range now, as the own replica knows it. It
+// only saves time.
+func (c *Client) Redirect(leader proto.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.advice = leader
+	if s := c.session; s != nil && s.node != leader {
+		s.cancel()
+	}
+}
+
+// advised returns whom to try after a session.
+func (c *Client) advised(s *session) proto.NodeID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	hint := s.hint
+	if c.advice != 0 {
+		hint, c.advice = c.advice, 0
+	}
+	return hint
 }
 
 // target chooses whom to ask: the own node if it leads, else the hinted one,
@@ -73,9 +91,9 @@ func (c *Client) target(hint proto.NodeID, turn *int) proto.NodeID {
 }
 
 // open begins a session: everything unanswered is to be sent on it.
-func (c *Client) open() *session {
+func (c *Client) open(node proto.NodeID) *session {
 	ctx, cancel := context.WithCancel(c.closed)
-	s := &session{ctx: ctx, cancel: cancel}
+	s := &session{node: node, ctx: ctx, cancel: cancel}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.session = s
@@ -153,7 +171,10 @@ func (c *Client) talk(s *session, node proto.NodeID) {
 		c.opts.Logger.Debug("sequencer not reachable", "node", uint64(node), "err", err)
 		return
 	}
+	// A connection that does not come up must not hold the client.
+	opening := time.AfterFunc(c.opts.ReplyTimeout, s.cancel)
 	stream, err := pontoonpb.NewPeerClient(conn).Sequence(s.ctx)
+	opening.Stop()
 	if err != nil {
 		c.opts.Logger.Debug("sequencer not reachable", "node", uint64(node), "err", err)
 		return

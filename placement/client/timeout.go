@@ -42,13 +42,23 @@ func (c *Client) expire(now time.Time) {
 	late = append(late, c.asks[:n]...)
 	c.asks = append(c.asks[:0], c.asks[n:]...)
 	readers := c.lateReaders(limit)
-	if len(c.inflight) > 0 && c.session != nil {
-		if first := c.inflight[0]; !first.sent.IsZero() && now.Sub(first.sent) > c.opts.ReplyTimeout {
-			c.session.cancel()
-		}
-	}
+	c.giveUp(now)
 	c.mu.Unlock()
 	c.fail(late, readers, unavailable("no sequencer answers"))
+}
+
+// giveUp ends a session that does not answer, or that has become a detour
+// because the own node leads now. Called with mu held.
+func (c *Client) giveUp(now time.Time) {
+	if len(c.inflight) == 0 || c.session == nil {
+		return
+	}
+	first := c.inflight[0].sent
+	silent := !first.IsZero() && now.Sub(first) > c.opts.ReplyTimeout
+	detour := c.session.node != c.opts.Node && c.opts.Local != nil && c.opts.Local.Leading()
+	if silent || detour {
+		c.session.cancel()
+	}
 }
 
 // lateReaders takes the batches of readers that waited too long. Called with
