@@ -1,0 +1,118 @@
+package storage
+
+import (
+	"github.com/cockroachdb/pebble/v2"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+// Batch collects log appends and applies of many ranges for one Commit. It is
+// used by one goroutine, and no other batch may touch the same ranges
+// meanwhile. After an error the batch must be closed without Commit.
+type Batch struct {
+	e       *Engine
+	b       *pebble.Batch
+	changes map[proto.RangeID]*logChange
+	order   []proto.RangeID
+	buf     []byte
+	done    bool
+}
+
+// logChange is what Commit makes visible in a Log.
+type logChange struct {
+	log     *Log
+	st      logState
+	appends [][]*raftpb.Entry
+	reset   bool // forget the tail
+}
+
+// NewBatch returns an empty batch.
+func (e *Engine) NewBatch() *Batch {
+	return &Batch{e: e, b: e.db.NewBatch(), changes: make(map[proto.RangeID]*logChange)}
+}
+
+// Empty reports whether there is nothing to commit.
+func (b *Batch) Empty() bool { return b.b.Empty() && len(b.changes) == 0 }
+
+// Len returns the size of the batch in bytes.
+func (b *Batch) Len() int { return b.b.Len() }
+
+// change returns the pending change of a range's log.
+func (b *Batch) change(id proto.RangeID) *logChange {
+	c, ok := b.changes[id]
+	if !ok {
+		l := b.e.Log(id)
+		c = &logChange{log: l, st: l.snapshotState()}
+		b.changes[id] = c
+		b.order = append(b.order, id)
+	}
+	return c
+}
+
+// Commit writes the batch atomically and makes it visible; with sync it and
+// everything before it in the write-ahead log is durable on return. The batch
+// is closed.
+func (b *Batch) Commit(sync bool) error {
+	opts := pebble.NoSync
+	if sync {
+		opts = pebble.Sync
+	}
+	var err error
+	if b.b.Empty() {
+		if sync {
+			err = b.e.Sync()
+		}
+	} else {
+		err = wrap("commit", b.b.Commit(opts))
+	}
+	if err == nil {
+		for _, id := range b.order {
+			b.changes[id].publish()
+		}
+	}
+	b.Close()
+	return err
+}
+
+// Close drops the batch. After Commit it does nothing.
+func (b *Batch) Close() {
+	if !b.done {
+		b.done = true
+		b.b.Close()
+	}
+}
+
+// publish shows the change to readers of the log.
+func (c *logChange) publish() {
+	l := c.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var delta int64
+	if c.reset {
+		delta -= l.tail.bytes
+		l.tail.clear(uint64(c.st.last.Index) + 1)
+	}
+	for _, ents := range c.appends {
+		delta += l.tail.append(ents)
+	}
+	if c.st.truncated.Index > l.st.truncated.Index {
+		delta += l.tail.dropTo(uint64(c.st.truncated.Index))
+	}
+	l.st = c.st
+	total := l.e.cacheBytes.Add(delta)
+	l.e.cacheBytes.Add(l.tail.shrink(l.e.tailLimit(total)))
+}
+
+// ApplyResult says what an Apply did.
+type ApplyResult struct {
+	// Events of user keys in (revision, sub) order. A put carries the whole key
+	// value, a delete key and mod revision; both share the effects' bytes.
+	Events []*pontoonpb.ChangeEvent
+	// LiveDelta is the change in the number of live user keys.
+	LiveDelta int64
+	// Drop is set when there may be something new to drop: the floor rose, or
+	// an effect lies below it. The dropper should be asked.
+	Drop bool
+}

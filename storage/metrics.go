@@ -1,0 +1,112 @@
+package storage
+
+import (
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics of one engine: what pebble counts, read when scraped.
+type metrics struct {
+	fsync  prometheus.Histogram
+	stalls prometheus.Counter
+	engine *engineCollector
+}
+
+func newMetrics() *metrics {
+	return &metrics{
+		fsync: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pontoon_storage_wal_fsync_seconds", Help: "Time of one sync of the write-ahead log.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+		}),
+		stalls: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pontoon_storage_write_stalls_total", Help: "Times that writes had to wait for flushes or compactions.",
+		}),
+	}
+}
+
+// listener turns pebble's events into log lines and counts.
+func (m *metrics) listener(log *slog.Logger) *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) { log.Error("engine background error", "err", err) },
+		DiskSlow:        func(info pebble.DiskSlowInfo) { log.Warn("disk is slow", "info", info.String()) },
+		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
+			m.stalls.Inc()
+			log.Warn("engine write stall", "reason", info.Reason)
+		},
+		WriteStallEnd: func() { log.Info("engine write stall over") },
+	}
+}
+
+func (m *metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.fsync, m.stalls, m.engine}
+}
+
+func (m *metrics) register(r prometheus.Registerer, e *Engine) error {
+	m.engine = &engineCollector{db: e.db}
+	if r == nil {
+		return nil
+	}
+	for _, c := range m.collectors() {
+		if err := r.Register(c); err != nil {
+			return wrap("register metrics", err)
+		}
+	}
+	return nil
+}
+
+func (m *metrics) unregister(r prometheus.Registerer) {
+	if r == nil {
+		return
+	}
+	for _, c := range m.collectors() {
+		r.Unregister(c)
+	}
+}
+
+// engineCollector reads one set of figures per scrape.
+type engineCollector struct{ db *pebble.DB }
+
+type figure struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(*pebble.Metrics) float64
+}
+
+func gauge(name, help string, of func(*pebble.Metrics) float64) figure {
+	return figure{prometheus.NewDesc("pontoon_storage_"+name, help, nil, nil), prometheus.GaugeValue, of}
+}
+
+func counter(name, help string, of func(*pebble.Metrics) float64) figure {
+	return figure{prometheus.NewDesc("pontoon_storage_"+name, help, nil, nil), prometheus.CounterValue, of}
+}
+
+var figures = []figure{
+	gauge("disk_bytes", "Disk space in use by the engine.", func(m *pebble.Metrics) float64 { return float64(m.DiskSpaceUsage()) }),
+	gauge("read_amplification", "Tables a read may have to look into.", func(m *pebble.Metrics) float64 { return float64(m.ReadAmp()) }),
+	gauge("l0_sublevels", "Overlapping runs of tables in the first level.", func(m *pebble.Metrics) float64 { return float64(m.Levels[0].Sublevels) }),
+	gauge("compaction_debt_bytes", "Bytes that compactions have to move.", func(m *pebble.Metrics) float64 { return float64(m.Compact.EstimatedDebt) }),
+	gauge("memtable_bytes", "Memory of the memtables.", func(m *pebble.Metrics) float64 { return float64(m.MemTable.Size) }),
+	gauge("cache_bytes", "Memory of the block cache.", func(m *pebble.Metrics) float64 { return float64(m.BlockCache.Size) }),
+	counter("cache_hits_total", "Blocks found in the cache.", func(m *pebble.Metrics) float64 { return float64(m.BlockCache.Hits) }),
+	counter("cache_misses_total", "Blocks read from disk.", func(m *pebble.Metrics) float64 { return float64(m.BlockCache.Misses) }),
+	counter("wal_bytes_total", "Bytes written to the write-ahead log.", func(m *pebble.Metrics) float64 { return float64(m.WAL.BytesWritten) }),
+	counter("compactions_total", "Compactions done.", func(m *pebble.Metrics) float64 { return float64(m.Compact.Count) }),
+	counter("flushes_total", "Memtable flushes done.", func(m *pebble.Metrics) float64 { return float64(m.Flush.Count) }),
+}
+
+// Describe implements prometheus.Collector.
+func (c *engineCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, f := range figures {
+		ch <- f.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *engineCollector) Collect(ch chan<- prometheus.Metric) {
+	m := c.db.Metrics()
+	for _, f := range figures {
+		ch <- prometheus.MustNewConstMetric(f.desc, f.kind, f.of(m))
+	}
+}

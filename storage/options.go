@@ -1,0 +1,106 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options of an engine. Only Dir is needed.
+type Options struct {
+	// Dir holds everything of the engine. It is created if missing.
+	Dir string
+	// FS is where Dir lies. Default: the operating system.
+	FS *FS
+	// CacheBytes is the size of the block cache. Default 64 MiB.
+	CacheBytes int64
+	// MemtableBytes is the size of one memtable; up to four exist at a time.
+	// Default 32 MiB.
+	MemtableBytes uint64
+	// LogCacheBytes bounds the recent raft log entries of all ranges that are
+	// kept in memory. Default 32 MiB.
+	LogCacheBytes int64
+	// ReadOnly opens an existing directory without writing to it.
+	ReadOnly bool
+	// Logger takes the engine's warnings and state changes. Default: discarded.
+	Logger *slog.Logger
+	// Registerer takes the engine's metrics. Default: none.
+	Registerer prometheus.Registerer
+}
+
+// WithDefaults returns the options with every unset field at its default.
+func (o Options) WithDefaults() Options {
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	if o.MemtableBytes == 0 {
+		o.MemtableBytes = 32 << 20
+	}
+	if o.LogCacheBytes == 0 {
+		o.LogCacheBytes = 32 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Validate returns an error that names the first field out of bounds.
+func (o Options) Validate() error {
+	switch {
+	case o.Dir == "":
+		return errors.New("storage: Dir is empty")
+	case o.CacheBytes < 0:
+		return fmt.Errorf("storage: CacheBytes is %d", o.CacheBytes)
+	case o.MemtableBytes != 0 && (o.MemtableBytes < 1<<16 || o.MemtableBytes > 1<<31):
+		return fmt.Errorf("storage: MemtableBytes is %d, not within 64 KiB and 2 GiB", o.MemtableBytes)
+	case o.LogCacheBytes < 0:
+		return fmt.Errorf("storage: LogCacheBytes is %d", o.LogCacheBytes)
+	}
+	return nil
+}
+
+// pebbleOptions tunes the engine for many small values, one disk and little
+// memory.
+func (o Options) pebbleOptions() *pebble.Options {
+	po := &pebble.Options{
+		Comparer:                    comparer,
+		FormatMajorVersion:          pebble.FormatWALSyncChunks,
+		BlockPropertyCollectors:     []func() pebble.BlockPropertyCollector{newRevisionCollector},
+		CacheSize:                   o.CacheBytes,
+		MemTableSize:                o.MemtableBytes,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       2,
+		L0StopWritesThreshold:       1000,
+		LBaseMaxBytes:               64 << 20,
+		MaxOpenFiles:                4096,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 3 },
+		ReadOnly:                    o.ReadOnly,
+		ErrorIfNotExists:            o.ReadOnly,
+		Logger:                      pebbleLogger{o.Logger},
+	}
+	if o.FS != nil {
+		po.FS = o.FS.FS
+	} else {
+		po.FS = vfs.Default
+	}
+	po.FlushSplitBytes = 2 << 20
+	po.TargetFileSizes[0] = 2 << 20
+	for i := range po.Levels {
+		l := &po.Levels[i]
+		l.BlockSize = 16 << 10
+		l.IndexBlockSize = 128 << 10
+		l.FilterPolicy = bloom.FilterPolicy(10)
+		l.FilterType = pebble.TableFilter
+		l.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
+	}
+	// The last level holds most of the data and is written least often.
+	po.Levels[len(po.Levels)-1].Compression = func() *sstable.CompressionProfile { return sstable.ZstdCompression }
+	return po
+}
