@@ -13,7 +13,26 @@ import (
 func (r *Result) Bind(first int64) {
 	r.Revision = number(r.Revision, first)
 	PatchEffects(r.Effects, first)
+	for _, l := range r.late {
+		l.answer(first)
+	}
+	r.late = nil
 	PatchResponse(r.Response, first)
+}
+
+// lateRange is a range inside a txn whose revision filters can be applied only
+// to real numbers.
+type lateRange struct {
+	request  *pb.RangeRequest
+	response *pb.RangeResponse // empty until Bind
+	kvs      []*mvccpb.KeyValue
+	header   int64
+}
+
+func (l lateRange) answer(first int64) {
+	patchAll(l.kvs, first)
+	a := Assemble(l.request, l.kvs, int64(len(l.kvs)), number(l.header, first))
+	l.response.Header, l.response.Kvs, l.response.More, l.response.Count = a.Header, a.Kvs, a.More, a.Count
 }
 
 // number returns the number that a placeholder stands for; numbers stay.

@@ -17,6 +17,8 @@ type Result struct {
 	Effects  []*pontoonpb.Effect // keys are internal keys
 	Mutates  bool                // takes a revision
 	Revision int64               // for the client's header; the number before rev if nothing changed
+
+	late []lateRange
 }
 
 // Eval evaluates one operation, statically checked before, over a view. rev is
@@ -44,7 +46,7 @@ func Eval(v View, rev int64, op *pb.RequestOp) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Response: responses[0], Effects: e.effects, Mutates: len(e.effects) > 0, Revision: e.current()}
+	r := &Result{Response: responses[0], Effects: e.effects, Mutates: len(e.effects) > 0, Revision: e.current(), late: e.late}
 	if t := r.Response.GetResponseTxn(); t != nil {
 		t.Header.Revision = r.Revision // only the outermost txn has one
 	}
@@ -56,6 +58,7 @@ type evaluation struct {
 	own     *overlay // state with the changes so far
 	rev     int64
 	effects []*pontoonpb.Effect
+	late    []lateRange
 }
 
 // current is the revision of the state that the next operation sees.
@@ -155,10 +158,8 @@ func (e *evaluation) run(ops []*pb.RequestOp, path Path) ([]*pb.ResponseOp, Path
 
 func (e *evaluation) readRange(r *pb.RangeRequest) (*pb.RangeResponse, error) {
 	rev := max(r.Revision, 0)
-	if rev == 0 {
-		if err := e.filtersDecided(r); err != nil {
-			return nil, err
-		}
+	if rev == 0 && e.unsettled(r) {
+		return e.readLate(r)
 	}
 	kvs, count, _, err := Part(e.own, r, rev, true)
 	if err != nil {
@@ -167,25 +168,26 @@ func (e *evaluation) readRange(r *pb.RangeRequest) (*pb.RangeResponse, error) {
 	return Assemble(r, kvs, count, e.current()), nil
 }
 
-// filtersDecided refuses revision filters that a number not granted yet may or
-// may not pass (P14).
-func (e *evaluation) filtersDecided(r *pb.RangeRequest) error {
-	seen := e.own.Seen()
-	if max(r.MinModRevision, r.MaxModRevision, r.MinCreateRevision, r.MaxCreateRevision) <= seen {
-		return nil
-	}
-	var undecidedErr error
+// unsettled reports whether revision filters may depend on a number that is
+// not granted yet.
+func (e *evaluation) unsettled(r *pb.RangeRequest) bool {
+	return IsPlaceholder(e.rev) &&
+		max(r.MinModRevision, r.MaxModRevision, r.MinCreateRevision, r.MaxCreateRevision) > e.own.Seen()
+}
+
+// readLate keeps everything in the span and assembles the answer in Bind: the
+// response needs the numbers, the effects do not (I4).
+func (e *evaluation) readLate(r *pb.RangeRequest) (*pb.RangeResponse, error) {
+	l := lateRange{request: r, response: &pb.RangeResponse{}, header: e.current()}
 	err := e.own.Scan(r.Key, r.RangeEnd, 0, func(kv *mvccpb.KeyValue) bool {
-		if undecided(kv.ModRevision, max(r.MinModRevision, r.MaxModRevision), seen) ||
-			undecided(kv.CreateRevision, max(r.MinCreateRevision, r.MaxCreateRevision), seen) {
-			undecidedErr = ErrUndecided
-		}
-		return undecidedErr == nil
+		l.kvs = append(l.kvs, kv)
+		return true
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return undecidedErr
+	e.late = append(e.late, l)
+	return l.response, nil
 }
 
 func (e *evaluation) put(r *pb.PutRequest) (*pb.PutResponse, error) {

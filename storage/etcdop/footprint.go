@@ -12,6 +12,7 @@ type Access struct {
 	Span  proto.Span
 	Write bool
 	Lease proto.LeaseID // of a put: the lease that must exist; 0: none
+	Rev   int64         // of a range: > 0 reads history only
 }
 
 // Footprint lists everything that an operation may touch whatever its compares
@@ -36,14 +37,14 @@ func FootprintOf(op *pb.RequestOp, path Path) []Access {
 func appendOp(out []Access, op *pb.RequestOp, branches func(*pb.TxnRequest) []*pb.RequestOp) []Access {
 	switch r := op.GetRequest().(type) {
 	case *pb.RequestOp_RequestRange:
-		out = appendSpan(out, r.RequestRange.GetKey(), r.RequestRange.GetRangeEnd(), false, 0)
+		out = appendSpan(out, r.RequestRange.GetKey(), r.RequestRange.GetRangeEnd(), Access{Rev: max(0, r.RequestRange.GetRevision())})
 	case *pb.RequestOp_RequestPut:
-		out = appendSpan(out, r.RequestPut.GetKey(), nil, true, proto.LeaseID(r.RequestPut.GetLease()))
+		out = appendSpan(out, r.RequestPut.GetKey(), nil, Access{Write: true, Lease: proto.LeaseID(r.RequestPut.GetLease())})
 	case *pb.RequestOp_RequestDeleteRange:
-		out = appendSpan(out, r.RequestDeleteRange.GetKey(), r.RequestDeleteRange.GetRangeEnd(), true, 0)
+		out = appendSpan(out, r.RequestDeleteRange.GetKey(), r.RequestDeleteRange.GetRangeEnd(), Access{Write: true})
 	case *pb.RequestOp_RequestTxn:
 		for _, c := range r.RequestTxn.GetCompare() {
-			out = appendSpan(out, c.GetKey(), c.GetRangeEnd(), false, 0)
+			out = appendSpan(out, c.GetKey(), c.GetRangeEnd(), Access{})
 		}
 		for _, nested := range branches(r.RequestTxn) {
 			out = appendOp(out, nested, branches)
@@ -52,12 +53,11 @@ func appendOp(out []Access, op *pb.RequestOp, branches func(*pb.TxnRequest) []*p
 	return out
 }
 
-func appendSpan(out []Access, key, end []byte, write bool, lease proto.LeaseID) []Access {
-	span := keys.UserRangeSpan(key, end)
-	if span.Empty() {
+func appendSpan(out []Access, key, end []byte, a Access) []Access {
+	if a.Span = keys.UserRangeSpan(key, end); a.Span.Empty() {
 		return out
 	}
-	return append(out, Access{Span: span, Write: write, Lease: lease})
+	return append(out, a)
 }
 
 // Writes reports whether an operation may change anything on the chosen path.
