@@ -9,8 +9,10 @@ import (
 )
 
 // Batch collects log appends and applies of many ranges for one Commit. It is
-// used by one goroutine, and no other batch may touch the same ranges
-// meanwhile. After an error the batch must be closed without Commit.
+// used by one goroutine. At a time one batch may append to a range's log and
+// another one apply to it; no two may do the same, and whatever makes, removes
+// or replaces a replica is alone. After an error the batch must be closed
+// without Commit.
 type Batch struct {
 	e       *Engine
 	b       *pebble.Batch
@@ -23,6 +25,7 @@ type Batch struct {
 // logChange is what Commit makes visible in a Log.
 type logChange struct {
 	log     *Log
+	base    logState // as found
 	st      logState
 	appends [][]*raftpb.Entry
 	reset   bool // forget the tail
@@ -44,7 +47,8 @@ func (b *Batch) change(id proto.RangeID) *logChange {
 	c, ok := b.changes[id]
 	if !ok {
 		l := b.e.Log(id)
-		c = &logChange{log: l, st: l.snapshotState()}
+		st := l.snapshotState()
+		c = &logChange{log: l, base: st, st: st}
 		b.changes[id] = c
 		b.order = append(b.order, id)
 	}
@@ -100,9 +104,32 @@ func (c *logChange) publish() {
 	if c.st.truncated.Index > l.st.truncated.Index {
 		delta += l.tail.dropTo(uint64(c.st.truncated.Index))
 	}
-	l.st = c.st
+	if c.reset {
+		l.st = c.st
+	} else {
+		c.merge(&l.st)
+	}
 	total := l.e.cacheBytes.Add(delta)
 	l.e.cacheBytes.Add(l.tail.shrink(l.e.tailLimit(total)))
+}
+
+// merge writes what the batch changed and leaves what a batch beside it did.
+func (c *logChange) merge(st *logState) {
+	if c.st.truncated != c.base.truncated {
+		st.truncated = c.st.truncated
+	}
+	if c.st.last != c.base.last {
+		st.last = c.st.last
+	}
+	if c.st.applied != c.base.applied {
+		st.applied = c.st.applied
+	}
+	if c.st.hs != c.base.hs {
+		st.hs = c.st.hs
+	}
+	if c.st.desc != c.base.desc {
+		st.desc = c.st.desc
+	}
 }
 
 // ApplyResult says what an Apply did.
