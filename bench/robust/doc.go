@@ -1,0 +1,24 @@
+// Package robust proves a cluster correct under faults: clients through
+// different gateways, prefix watches over all ranges and leases run while real
+// processes are killed, paused, stopped and restarted; then the recorded run is
+// judged by package verify.
+//
+//	nemesis --SIGKILL/SIGSTOP/SIGTERM/split--> [node 1] [node 2] [node 3]
+//	                                              ^        ^        ^
+//	clients (KV, txns over ranges, leases) -------+--------+--------+
+//	watchers (whole, partial, late) --------------+--------+--------+
+//	    \------ recorder ------> verify.Check, round by round
+//
+// A run is a series of rounds on one cluster. A round begins with a read of the
+// whole span (its base), ends with everything healed, all leases gone and all
+// watches caught up, and is judged alone, which bounds memory and search.
+//
+// Invariants:
+//
+//	I1 Everything random comes from the seed; timing does not, so a seed repeats
+//	   the choices of a run, not its interleaving.
+//	I2 Every value is written once in a run, so a watch event names its writer.
+//	I3 A request that was not answered is recorded as unknown; only an error that
+//	   etcd defines as a refusal counts as not done.
+//	I4 Load is bounded: a run measures correctness, not throughput.
+package robust

@@ -1,0 +1,143 @@
+package robust
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/bench/cluster"
+)
+
+// nemesis does harm to a cluster, one fault at a time, and heals it.
+type nemesis struct {
+	c      *cluster.Cluster
+	rng    *rand.Rand
+	every  time.Duration
+	keys   int
+	logger *slog.Logger
+
+	faults map[string]int
+}
+
+// loop does harm until ctx ends and leaves every node running.
+func (n *nemesis) loop(ctx context.Context) error {
+	for {
+		wait := time.Duration((0.5 + n.rng.Float64()) * float64(n.every))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		// A fault is carried through also when the load ends meanwhile.
+		if err := n.strike(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+	}
+}
+
+func (n *nemesis) strike(ctx context.Context) error {
+	nodes := n.c.Nodes()
+	victim := nodes[n.rng.IntN(len(nodes))]
+	down := time.Duration(200+n.rng.IntN(1800)) * time.Millisecond
+	switch p := n.rng.IntN(100); {
+	case p < 35:
+		if leader, err := n.c.Leader(ctx); err == nil {
+			victim = leader
+		}
+		return n.kill(ctx, "kill leader", down, victim)
+	case p < 60:
+		return n.kill(ctx, "kill", down, victim)
+	case p < 75:
+		return n.pause(ctx, victim, 2*down)
+	case p < 85:
+		return n.stop(ctx, victim, down)
+	case p < 92:
+		return n.kill(ctx, "kill all", down, nodes...)
+	default:
+		return n.split(ctx)
+	}
+}
+
+func (n *nemesis) note(fault string, victims ...*cluster.Node) {
+	n.faults[fault]++
+	for _, v := range victims {
+		n.logger.Info("fault", "fault", fault, "node", v.Name)
+	}
+}
+
+func (n *nemesis) kill(ctx context.Context, name string, down time.Duration, victims ...*cluster.Node) error {
+	n.note(name, victims...)
+	for _, v := range victims {
+		if err := v.Kill(); err != nil {
+			return err
+		}
+	}
+	wait(ctx, down)
+	for _, v := range victims {
+		if err := v.Start(); err != nil {
+			return err
+		}
+	}
+	return n.healed(ctx)
+}
+
+// pause hangs a node without its knowing: what it believes about leadership is
+// out of date when it wakes (P3, P4).
+func (n *nemesis) pause(ctx context.Context, victim *cluster.Node, down time.Duration) error {
+	n.note("pause", victim)
+	if err := victim.Pause(); err != nil {
+		return err
+	}
+	wait(ctx, down)
+	if err := victim.Resume(); err != nil {
+		return err
+	}
+	return n.healed(ctx)
+}
+
+func (n *nemesis) stop(ctx context.Context, victim *cluster.Node, down time.Duration) error {
+	n.note("stop", victim)
+	if err := victim.Stop(20 * time.Second); err != nil {
+		return err
+	}
+	wait(ctx, down)
+	if err := victim.Start(); err != nil {
+		return err
+	}
+	return n.healed(ctx)
+}
+
+// split cuts a range under load. A key that is a boundary already is refused,
+// which is fine.
+func (n *nemesis) split(ctx context.Context) error {
+	if n.c.Kind() != cluster.Pontoon {
+		return nil
+	}
+	n.note("split")
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	key := fmt.Sprintf("%s%c", keyName(n.rng.IntN(n.keys)), '!'+rune(n.rng.IntN(90)))
+	if err := n.c.Split(ctx, key); err != nil {
+		n.logger.Info("split refused", "key", key, "error", err)
+	}
+	return nil
+}
+
+// healed waits until every node serves again: a node that does not come back is
+// a failure of its own.
+func (n *nemesis) healed(ctx context.Context) error {
+	if err := n.c.WaitReady(ctx); err != nil {
+		return errors.Join(errors.New("the cluster did not heal"), err)
+	}
+	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -1,0 +1,93 @@
+package robust
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/bench/cluster"
+)
+
+// Options of a run. Zero values take the defaults.
+type Options struct {
+	Kind   cluster.Kind
+	Binary string
+	Nodes  int    // default 3
+	Dir    string // data, logs and failed histories; default: temporary, kept on failure
+
+	Seed     uint64        // default: from the clock, printed
+	Duration time.Duration // of load over all rounds; default 60 s
+	Round    time.Duration // of load in one round; default 20 s
+	Clients  int           // default 6
+	Rate     float64       // requests per second over all clients; default 150
+	Keys     int           // default 16
+	Ranges   int           // Pontoon's keyspace is split so; default 8
+
+	FaultEvery time.Duration // mean time between faults; default 4 s; negative: no faults
+	// SearchLimit bounds the linearizability search of a round; default 60 s.
+	SearchLimit time.Duration
+	// SettleLimit bounds how long healing, expiry and watches may take at the
+	// end of a round; default 60 s.
+	SettleLimit time.Duration
+
+	Args     []string // further arguments of every node
+	Logger   *slog.Logger
+	Progress func(phase string, done, total int) // optional
+}
+
+func (o *Options) complete() error {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	count := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
+	}
+	count(&o.Nodes, 3)
+	count(&o.Clients, 6)
+	count(&o.Keys, 16)
+	count(&o.Ranges, 8)
+	set(&o.Duration, time.Minute)
+	set(&o.Round, 20*time.Second)
+	set(&o.FaultEvery, 4*time.Second)
+	set(&o.SearchLimit, time.Minute)
+	set(&o.SettleLimit, time.Minute)
+	if o.Rate == 0 {
+		o.Rate = 150
+	}
+	if o.Seed == 0 {
+		o.Seed = uint64(time.Now().UnixNano())
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, int, int) {}
+	}
+	if o.Keys < 2 || o.Keys > 99 || o.Ranges < 1 || o.Ranges > o.Keys || o.Clients < 1 || o.Rate < 0 || o.Duration < 0 || o.Round < 0 {
+		return fmt.Errorf("robust: want 2..99 keys, ranges no more than keys, at least one client and positive times: %d keys, %d ranges, %d clients, %v/s, %v in rounds of %v",
+			o.Keys, o.Ranges, o.Clients, o.Rate, o.Duration, o.Round)
+	}
+	o.Round = min(o.Round, o.Duration)
+	return nil
+}
+
+// The span of all keys. It lies in user space like any other prefix.
+const (
+	spanKey = "robust/"
+	spanEnd = "robust0"
+)
+
+func keyName(i int) string { return fmt.Sprintf("robust/%02d", i) }
+
+// splitKeys cuts the span into n ranges of about equal numbers of keys.
+func splitKeys(keys, n int) []string {
+	out := make([]string, 0, n)
+	for i := range n {
+		out = append(out, keyName(i*keys/n))
+	}
+	return out
+}

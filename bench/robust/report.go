@@ -1,0 +1,82 @@
+package robust
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/pontoon-kv/pontoon/bench/cluster"
+	"github.com/pontoon-kv/pontoon/bench/verify"
+)
+
+// RoundReport is the outcome of one round.
+type RoundReport struct {
+	Round int `json:"round"`
+	verify.Verdict
+	Refused             int            `json:"refused"`
+	FailedReads         int            `json:"failed_reads"`
+	Leases              int            `json:"leases"`
+	Faults              map[string]int `json:"faults"`
+	LongestStallSeconds float64        `json:"longest_stall_seconds"` // without any answer to anyone
+	CheckSeconds        float64        `json:"check_seconds"`
+	HistoryFile         string         `json:"history_file,omitempty"` // of a round with violations
+}
+
+// WriteText prints the round in a few lines.
+func (r *RoundReport) WriteText(w io.Writer) {
+	verdict := "ok"
+	if !r.OK() {
+		verdict = fmt.Sprintf("%d VIOLATIONS", len(r.Violations))
+	}
+	fmt.Fprintf(w, "round %d: %s; %d answered, %d unanswered (%d took effect), %d refused, %d reads failed; %d mutations, %d unused numbers, %d events, %d leases; longest stall %.1f s; checked in %.1f s; faults:",
+		r.Round, verdict, r.Operations, r.Unanswered, r.Settled, r.Refused, r.FailedReads,
+		r.Mutations, r.Unused, r.Events, r.Leases, r.LongestStallSeconds, r.CheckSeconds)
+	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
+		fmt.Fprintf(w, " %s %d,", name, r.Faults[name])
+	}
+	fmt.Fprintln(w)
+	for _, v := range r.Violations {
+		fmt.Fprintf(w, "  %s\n", v)
+	}
+	if r.HistoryFile != "" {
+		fmt.Fprintf(w, "  history: %s\n", r.HistoryFile)
+	}
+}
+
+// Report is the outcome of a run.
+type Report struct {
+	Kind       cluster.Kind   `json:"kind"`
+	Seed       uint64         `json:"seed"`
+	Nodes      int            `json:"nodes"`
+	Clients    int            `json:"clients"`
+	Rounds     []*RoundReport `json:"rounds"`
+	Operations int            `json:"operations"`
+	Faults     int            `json:"faults"`
+	Violations int            `json:"violations"`
+}
+
+func (r *Report) add(one *RoundReport) {
+	r.Rounds = append(r.Rounds, one)
+	r.Operations += one.Operations
+	r.Violations += len(one.Violations)
+	for _, n := range one.Faults {
+		r.Faults += n
+	}
+}
+
+// Err returns the first violation as an error, nil if there is none.
+func (r *Report) Err() error {
+	for _, one := range r.Rounds {
+		if !one.OK() {
+			return fmt.Errorf("seed %d, round %d: %d violations, the first: %s", r.Seed, one.Round, len(one.Violations), one.Violations[0])
+		}
+	}
+	return nil
+}
+
+// WriteText prints the summary.
+func (r *Report) WriteText(w io.Writer) {
+	fmt.Fprintf(w, "robust %s: %d rounds, %d operations answered, %d faults, %d violations, seed %d\n",
+		r.Kind, len(r.Rounds), r.Operations, r.Faults, r.Violations, r.Seed)
+}
