@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sort"
@@ -32,11 +33,11 @@ func (b *Batch) Apply(id proto.RangeID, next *AppliedState, effects []*pontoonpb
 	if next.LiveKeys != LiveKeysUnknown {
 		next.LiveKeys += res.LiveDelta
 	}
-	// An effect below the floor leaves versions that dropping has passed (P41).
+	// An effect below the floor leaves versions that dropping may have passed
+	// (P41). The entry's index is a mark that no earlier pass had.
 	if remark {
-		b.buf = enginekey.AppendRange(b.buf[:0], id, enginekey.Drop)
-		if err := b.b.Delete(b.buf, nil); err != nil {
-			return res, wrap("apply", err)
+		if err := b.setRange(id, enginekey.DropMark, binary.AppendUvarint(nil, uint64(next.Index))); err != nil {
+			return res, err
 		}
 		res.Drop = true
 	}

@@ -33,6 +33,8 @@ type Engine struct {
 	log     *slog.Logger
 	metrics *metrics
 
+	staging atomic.Uint64 // numbers the directories of staged snapshots
+
 	cacheBytes atomic.Int64 // of all logs together
 
 	mu   sync.Mutex
@@ -55,8 +57,12 @@ func Open(o Options) (*Engine, error) {
 		return nil, openError(o.Dir, err)
 	}
 	e := &Engine{db: db, opts: o, po: po, log: o.Logger, metrics: m, logs: make(map[proto.RangeID]*Log)}
-	if err := errors.Join(e.checkFormat(), e.loadRanges(), m.register(o.Registerer, e)); err != nil {
-		return nil, errors.Join(err, db.Close())
+	for _, step := range []func() error{
+		e.checkFormat, e.loadRanges, e.clearStaging, func() error { return m.register(o.Registerer, e) },
+	} {
+		if err := step(); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
 	}
 	return e, nil
 }

@@ -66,6 +66,33 @@ func (e *Engine) overlapping(id proto.RangeID, s proto.Span) (proto.RangeID, boo
 	return 0, false
 }
 
+// unowned returns the parts of s that no range of this node but id holds.
+func (e *Engine) unowned(id proto.RangeID, s proto.Span) []proto.Span {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	parts := []proto.Span{s}
+	for other, l := range e.logs {
+		d := l.snapshotState().desc
+		if other == id || d == nil {
+			continue
+		}
+		var rest []proto.Span
+		for _, p := range parts {
+			rest = append(rest, subtract(p, proto.SpanOf(d.GetSpan()))...)
+		}
+		parts = rest
+	}
+	return slices.DeleteFunc(parts, proto.Span.Empty)
+}
+
+// subtract returns what of s lies outside of o.
+func subtract(s, o proto.Span) []proto.Span {
+	if !s.Overlaps(o) {
+		return []proto.Span{s}
+	}
+	return []proto.Span{{Start: s.Start, End: o.Start}, {Start: o.End, End: s.End}}
+}
+
 // Tombstone returns the lowest replica id that may still live on this node;
 // 0 if no replica of the range was ever removed from here.
 func (e *Engine) Tombstone(id proto.RangeID) (proto.ReplicaID, error) {

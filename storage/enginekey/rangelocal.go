@@ -16,6 +16,7 @@ const (
 	Applied    Record = 0x03
 	Descriptor Record = 0x04
 	Drop       Record = 0x05 // not replicated: how far dropping came here
+	DropMark   Record = 0x06 // not replicated: effects below the floor
 	Log        Record = 0x10 // one per index
 	recordEnd  Record = 0xff
 )
