@@ -42,7 +42,9 @@ const (
 	// divisor with the number of keys.
 	expireStride = 11
 	maxStreams   = 4
-	maxWatchers  = 10 // on one stream, before it is closed
+	finalStream  = maxStreams     // of the final comparison
+	baseStream   = maxStreams + 1 // is open all the time
+	maxWatchers  = 10             // on one stream, before it is closed
 	bigSize      = 100_000
 )
 
@@ -53,11 +55,14 @@ type Generator struct {
 	state   State
 	made    int
 	queue   []Op
-	symbols int          // leases whose id the server picked
-	streams map[int]int  // creates on each open stream
-	closing bool         // the final comparison has been queued
-	kinds   []weightedOp // what an operation is, by weight
-	total   int          // of the weights
+	symbols int         // leases whose id the server picked
+	streams map[int]int // creates on each open stream
+	closing bool        // the final comparison has been queued
+
+	splits, expiries, barriers schedule
+
+	kinds []weightedOp // what an operation is, by weight
+	total int          // of the weights
 }
 
 type weightedOp struct {
@@ -73,19 +78,26 @@ func NewGenerator(p Plan) *Generator {
 	}
 	g := &Generator{plan: p, rnd: rand.New(rand.NewPCG(p.Seed, 0x706f6e746f6f6e)), streams: map[int]int{}}
 	g.kinds = []weightedOp{
-		{90, g.reads}, {150, g.put}, {45, g.deleteRange}, {100, g.txnOp}, {2, g.bigTxn}, {2, g.wideTxn},
+		{65, g.reads}, {150, g.put}, {45, g.deleteRange}, {130, g.txnOp}, {2, g.bigTxn}, {2, g.wideTxn},
 		{5, g.compact}, {25, g.grant}, {6, g.flash}, {12, g.revoke}, {14, g.keepAlive}, {18, g.ttl}, {6, g.leases},
-		{22, g.watchCreate}, {10, g.watchCancel}, {10, g.watchProgress}, {8, g.watchOpen}, {3, g.watchClose}, {1, g.watchEmpty},
+		{30, g.watchCreate}, {10, g.watchCancel}, {10, g.watchProgress}, {8, g.watchOpen}, {3, g.watchClose}, {1, g.watchEmpty},
 		{3, g.raw}, {1, g.oversize},
 	}
 	for _, k := range g.kinds {
 		g.total += k.weight
 	}
+	g.splits, g.expiries = spread(p.Ops, p.Splits-p.Splits/2), spread(p.Ops, p.Expiries)
+	g.barriers = spread(p.Ops, p.Ops/p.BarrierEvery)
 	for range p.Splits / 2 {
 		g.queue = append(g.queue, g.split())
 	}
-	g.queue = append(g.queue, g.op(KindOpen, &pb.WatchRequest{}), g.create(0, &pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, PrevKv: true}))
-	g.streams[0]++
+	g.queue = append(g.queue, Op{Kind: KindOpen, Gateway: g.gateway(), N: baseStream, Msg: &pb.WatchRequest{}},
+		g.create(baseStream, &pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, PrevKv: true}),
+		g.create(baseStream, &pb.WatchCreateRequest{Key: []byte("b"), RangeEnd: []byte("n"), PrevKv: true, ProgressNotify: true}),
+		g.create(baseStream, &pb.WatchCreateRequest{Key: []byte("k/5"), RangeEnd: []byte{0}, PrevKv: true, Fragment: true}))
+	for id := range int64(chosenLeases / 2) {
+		g.queue = append(g.queue, g.op(KindGrant, &pb.LeaseGrantRequest{ID: id + 1, TTL: longTTL}))
+	}
 	return g
 }
 
@@ -113,14 +125,14 @@ func (g *Generator) fill() bool {
 		return true
 	}
 	g.push(g.pick())
-	if g.every(g.plan.Splits - g.plan.Splits/2) {
+	if g.splits.due(g.made) {
 		g.queue = append(g.queue, g.split())
 	}
-	if g.every(g.plan.Expiries) {
+	if g.expiries.due(g.made) {
 		req := &pb.LeaseGrantRequest{ID: expiringLease + g.rnd.Int64N(5), TTL: 1}
 		g.queue = append(g.queue, Op{Kind: KindExpire, Gateway: g.gateway(), N: g.rnd.IntN(12), Msg: req})
 	}
-	if g.made%g.plan.BarrierEvery == 0 {
+	if g.barriers.due(g.made) {
 		g.queue = append(g.queue, g.op(KindBarrier, &pb.RangeRequest{}))
 	}
 	return true
@@ -131,13 +143,26 @@ func (g *Generator) push(o Op) {
 	g.queue = append(g.queue, o)
 }
 
-// every reports true n times over the run.
-func (g *Generator) every(n int) bool {
-	if n <= 0 {
+// schedule spreads something over the run.
+type schedule struct {
+	interval int // in operations; 0 for never
+	left     int
+	next     int
+}
+
+// spread is n times within ops operations.
+func spread(ops, n int) schedule {
+	interval := max(1, ops/(n+1))
+	return schedule{interval: interval, left: n, next: interval}
+}
+
+func (s *schedule) due(made int) bool {
+	if s.left <= 0 || made < s.next {
 		return false
 	}
-	interval := max(1, g.plan.Ops/(n+1))
-	return g.made%interval == 0 && g.made/interval <= n
+	s.left--
+	s.next += s.interval
+	return true
 }
 
 func (g *Generator) pick() Op {
@@ -167,9 +192,9 @@ func (g *Generator) finish() {
 		start = Compacted(0)
 	}
 	all := &pb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, PrevKv: true, Fragment: true, StartRevision: start}
-	g.queue = append(g.queue, Op{Kind: KindOpen, Gateway: g.gateway(), N: maxStreams, Msg: &pb.WatchRequest{}},
-		g.create(maxStreams, all), g.op(KindBarrier, &pb.RangeRequest{}))
-	for n := range maxStreams + 1 {
+	g.queue = append(g.queue, Op{Kind: KindOpen, Gateway: g.gateway(), N: finalStream, Msg: &pb.WatchRequest{}},
+		g.create(finalStream, all), g.op(KindBarrier, &pb.RangeRequest{}))
+	for n := range baseStream + 1 {
 		g.queue = append(g.queue, g.progressOn(n))
 	}
 	g.queue = append(g.queue, g.op(KindBarrier, &pb.RangeRequest{}))

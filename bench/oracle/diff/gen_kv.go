@@ -73,16 +73,16 @@ func (g *Generator) put() Op {
 
 func (g *Generator) putRequest(key []byte) *pb.PutRequest {
 	r := &pb.PutRequest{Key: key, Value: g.value(), PrevKv: g.chance(30)}
-	if g.chance(25) {
+	if g.chance(30) {
 		r.Lease = g.leaseRef()
 	}
-	if g.chance(8) {
+	if g.chance(4) {
 		r.IgnoreValue = true
 		if g.chance(85) {
 			r.Value = nil
 		}
 	}
-	if g.chance(8) {
+	if g.chance(5) {
 		r.IgnoreLease = true
 		if g.chance(85) {
 			r.Lease = 0
@@ -128,11 +128,11 @@ func (g *Generator) serializableTxn() *pb.TxnRequest {
 // txn makes a txn with others nested in it, down to depth 3.
 func (g *Generator) txn(depth int) *pb.TxnRequest {
 	t := &pb.TxnRequest{}
-	for range g.rnd.IntN(3) {
+	for range max(0, g.rnd.IntN(5)-2) {
 		t.Compare = append(t.Compare, g.compare())
 	}
 	used := map[string]bool{}
-	for range g.rnd.IntN(5) {
+	for range g.rnd.IntN(6) {
 		t.Success = append(t.Success, g.requestOp(depth, used))
 	}
 	used = map[string]bool{}
@@ -152,7 +152,7 @@ func (g *Generator) requestOp(depth int, used map[string]bool) *pb.RequestOp {
 	}
 	used[string(key)] = true
 	switch n := g.rnd.IntN(100); {
-	case n < 45:
+	case n < 55:
 		return &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: g.putRequest(key)}}
 	case n < 75:
 		return &pb.RequestOp{Request: &pb.RequestOp_RequestRange{RequestRange: g.txnRange()}}
@@ -222,7 +222,7 @@ func (g *Generator) compare() *pb.Compare {
 	if g.chance(1) {
 		c.TargetUnion = nil
 	}
-	if g.chance(0.5) {
+	if g.chance(0.3) {
 		c.Result = 9
 	}
 	if g.chance(0.5) {

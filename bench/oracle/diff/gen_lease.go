@@ -8,7 +8,7 @@ import (
 
 const (
 	// chosenLeases is how many lease ids the generator chooses from.
-	chosenLeases = 12
+	chosenLeases = 6
 	// expiringLease is the first of the ids of leases that are let expire.
 	expiringLease = 500
 	// longTTL keeps leases from expiring during a run.
@@ -42,7 +42,9 @@ func (g *Generator) leaseRef() int64 {
 	case n < 4:
 		return 999 // never granted
 	case n < 14 && g.symbols > 0:
-		return Lease(g.rnd.IntN(min(g.symbols, 200)) + max(0, g.symbols-200))
+		return Lease(max(0, g.symbols-1-g.rnd.IntN(20)))
+	case n < 28:
+		return 1 // so that some lease has many keys
 	}
 	return 1 + g.rnd.Int64N(chosenLeases)
 }

@@ -14,6 +14,14 @@ func (g *Generator) create(n int, c *pb.WatchCreateRequest) Op {
 	return g.onStream(n, &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: c}})
 }
 
+// anyStream is mostly one that the generator opens and closes, sometimes the base stream.
+func (g *Generator) anyStream() int {
+	if g.chance(25) {
+		return baseStream
+	}
+	return g.stream()
+}
+
 func (g *Generator) progressOn(n int) Op {
 	return g.onStream(n, &pb.WatchRequest{RequestUnion: &pb.WatchRequest_ProgressRequest{ProgressRequest: &pb.WatchProgressRequest{}}})
 }
@@ -76,7 +84,7 @@ func (g *Generator) watchCancel() Op {
 	return g.onStream(n, &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CancelRequest{CancelRequest: id}})
 }
 
-func (g *Generator) watchProgress() Op { return g.progressOn(g.stream()) }
+func (g *Generator) watchProgress() Op { return g.progressOn(g.anyStream()) }
 
 // watchEmpty is a request without content, which etcd ignores.
 func (g *Generator) watchEmpty() Op { return g.onStream(g.stream(), &pb.WatchRequest{}) }

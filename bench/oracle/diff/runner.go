@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/protobuf/proto"
@@ -12,6 +13,10 @@ import (
 
 // maxParallelReads is how many reads that follow one another run at once (D2).
 const maxParallelReads = 16
+
+// DefaultPatience is how long a side may take to deliver an event or an answer on a
+// watch stream.
+const DefaultPatience = 15 * time.Second
 
 // State is what the source of operations may know of the run.
 type State struct {
@@ -32,6 +37,7 @@ type Progress struct {
 	Events                     atomic.Int64 // compared watch events
 	SplitsDone, SplitsRefused  atomic.Int64
 	ReadsStale, ProgressSilent atomic.Int64
+	Answers, Refusals          atomic.Int64 // of these Refusals are errors on both sides
 }
 
 // Runner runs one sequence against two targets.
@@ -39,6 +45,7 @@ type Runner struct {
 	oracle, subject *side
 	hist            *history
 	progress        *Progress
+	patience        time.Duration
 
 	state    State
 	step     int // index of the current operation
@@ -49,11 +56,15 @@ type Runner struct {
 }
 
 // Run runs a source against fresh targets. It returns the first difference, or an
-// error if the run itself could not go on. executed is what was run, for Shrink.
-func Run(ctx context.Context, oracle, subject Target, src Source, progress *Progress) (executed []Op, diff *Difference, err error) {
+// error if the run itself could not go on. patience bounds every wait for something
+// that a side must deliver, DefaultPatience if 0. executed is what was run, for Shrink.
+func Run(ctx context.Context, oracle, subject Target, src Source, patience time.Duration, progress *Progress) (executed []Op, diff *Difference, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	r := &Runner{state: State{Now: 1, Compacted: -1}, progress: progress, floors: make([]int64, len(subject.Endpoints))}
+	if patience == 0 {
+		patience = DefaultPatience
+	}
+	r := &Runner{patience: patience, state: State{Now: 1, Compacted: -1}, progress: progress, floors: make([]int64, len(subject.Endpoints))}
 	if r.oracle, err = dial(oracle); err != nil {
 		return nil, nil, err
 	}
@@ -182,6 +193,10 @@ func (r *Runner) judge(o Op, req proto.Message, oracle, subject answer) *Differe
 
 // saw notes the revisions of two answers.
 func (r *Runner) saw(o Op, oracle, subject answer) {
+	r.progress.Answers.Add(1)
+	if !oracle.ok() {
+		r.progress.Refusals.Add(1)
+	}
 	r.state.Now = max(r.state.Now, headerRevision(oracle))
 	gw := o.Gateway % len(r.floors)
 	r.floors[gw] = max(r.floors[gw], headerRevision(subject))

@@ -7,16 +7,19 @@ import (
 	"time"
 )
 
+// shrinkPatience is short, since a trial may wait for what never comes.
+const shrinkPatience = 4 * time.Second
+
 // Start starts fresh targets; stop ends them.
 type Start func() (oracle, subject Target, stop func() error, err error)
 
 // Execute runs a source on fresh targets.
-func Execute(ctx context.Context, start Start, src Source, p *Progress) (executed []Op, diff *Difference, err error) {
+func Execute(ctx context.Context, start Start, src Source, patience time.Duration, p *Progress) (executed []Op, diff *Difference, err error) {
 	oracle, subject, stop, err := start()
 	if err != nil {
 		return nil, nil, err
 	}
-	executed, diff, err = Run(ctx, oracle, subject, src, p)
+	executed, diff, err = Run(ctx, oracle, subject, src, patience, p)
 	return executed, diff, errors.Join(err, stop())
 }
 
@@ -41,34 +44,35 @@ func (s *sequence) Next(State) (Op, bool) {
 func Shrink(ctx context.Context, start Start, ops []Op, diff *Difference, budget time.Duration) ([]Op, *Difference) {
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
-	try := func(ops []Op) ([]Op, *Difference) {
-		executed, d, err := Execute(ctx, start, Sequence(ops), new(Progress))
+	return shrink(ctx, ops, diff, func(ops []Op) ([]Op, *Difference) {
+		executed, d, err := Execute(ctx, start, Sequence(ops), shrinkPatience, new(Progress))
 		if err != nil {
 			return nil, nil // not a verdict
 		}
 		return executed, d
-	}
-	best, bestDiff := ops, diff
-	for size := max(1, len(best)/2); ctx.Err() == nil; {
+	})
+}
+
+// shrink is the search of Shrink; try runs a candidate and returns what of it was
+// executed, with the difference it shows or nil.
+func shrink(ctx context.Context, ops []Op, diff *Difference, try func([]Op) ([]Op, *Difference)) ([]Op, *Difference) {
+	for size := max(1, len(ops)/2); ctx.Err() == nil; {
 		removed := false
-		// From the end, since what is close to the difference matters more often
-		// and what is far from it can go in one piece.
-		for end := len(best); end > 0 && ctx.Err() == nil; end -= size {
-			candidate := slices.Concat(best[:max(0, end-size)], best[end:])
-			if len(candidate) == 0 {
-				continue
-			}
+		// From the end: what lies before the difference without a part in it goes
+		// in few pieces, and each success also shortens what is left to try.
+		for end := len(ops); end > 0 && ctx.Err() == nil; end -= size {
+			candidate := slices.Concat(ops[:max(0, end-size)], ops[end:])
 			if executed, d := try(candidate); d != nil {
-				best, bestDiff, removed = executed, d, true
-				end = min(end, len(best)+size)
+				ops, diff, removed = executed, d, true
+				end = min(end, len(ops)+size)
 			}
 		}
 		switch {
 		case size > 1:
-			size = max(1, min(size/2, len(best)/2))
+			size = max(1, min(size/2, len(ops)/2))
 		case !removed:
-			return best, bestDiff
+			return ops, diff
 		}
 	}
-	return best, bestDiff
+	return ops, diff
 }

@@ -10,13 +10,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-const (
-	// deliverWithin bounds the delivery of events and of answers on a watch stream.
-	deliverWithin = 15 * time.Second
-	// askProgressEvery is how often progress is requested while it is not answered:
-	// both sides stay silent while a watcher catches up.
-	askProgressEvery = 300 * time.Millisecond
-)
+// askProgressEvery is how often progress is requested while it is not answered: both
+// sides stay silent while a watcher catches up.
+const askProgressEvery = 300 * time.Millisecond
 
 // watcher is a live watcher, with the same id on both sides.
 type watcher struct {
@@ -122,7 +118,7 @@ func (r *Runner) watchCreate(ctx context.Context, o Op, c *pb.WatchCreateRequest
 // created waits for the answer to the last create on a stream.
 func (r *Runner) created(ctx context.Context, s *side, n int) answer {
 	st := s.streams[n]
-	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	ctx, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
 	if !st.wait(ctx, func() bool { return len(st.creating) == 0 }) {
 		return answer{note: "no created response: " + st.fate()}
@@ -136,7 +132,7 @@ func (r *Runner) created(ctx context.Context, s *side, n int) answer {
 
 // awaitCanceled waits until a watcher is canceled on both sides and compares how.
 func (r *Runner) awaitCanceled(ctx context.Context, o Op, req *pb.WatchRequest, id int64) *Difference {
-	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	ctx, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
 	var answers []answer
 	for _, s := range []*side{r.oracle, r.subject} {
@@ -203,7 +199,7 @@ func (r *Runner) watchProgress(ctx context.Context, o Op, req *pb.WatchRequest) 
 // awaitProgress requests progress until it is answered at the current revision. It
 // returns what is wrong, if anything.
 func (r *Runner) awaitProgress(ctx context.Context, st *stream, req *pb.WatchRequest) string {
-	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	ctx, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
 	for ctx.Err() == nil {
 		st.mu.Lock()
@@ -232,7 +228,7 @@ func (r *Runner) awaitProgress(ctx context.Context, st *stream, req *pb.WatchReq
 			return ""
 		}
 	}
-	return fmt.Sprintf("no progress answer at revision %d in %s", r.state.Now, deliverWithin)
+	return fmt.Sprintf("no progress answer at revision %d in %s", r.state.Now, r.patience)
 }
 
 // drain waits until every watcher has got on both sides what the history has for it,
@@ -241,13 +237,17 @@ func (r *Runner) drain(ctx context.Context, o Op) (*Difference, error) {
 	if err := r.hist.reach(ctx, r.state.Now); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, deliverWithin)
+	ctx, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
 	for _, w := range r.watchers {
 		r.expect(w)
 		for _, s := range []*side{r.oracle, r.subject} {
 			st := s.streams[w.stream]
 			st.wait(ctx, func() bool { got := st.watchers[w.id]; return got.events >= w.expected || got.canceled != nil })
+		}
+		// A violation says more than the difference that follows from it.
+		if diff := r.checkStreams(o); diff != nil {
+			return diff, nil
 		}
 		if diff := r.compareWatcher(o, w); diff != nil {
 			return diff, nil
@@ -311,7 +311,7 @@ func (r *Runner) checkStreams(o Op) *Difference {
 		for n, st := range s.streams {
 			st.mu.Lock()
 			what := st.violation
-			if len(st.progress) > st.allowed {
+			if what == "" && len(st.progress) > st.allowed {
 				what = fmt.Sprintf("%d progress answers, %d were due", len(st.progress), st.allowed)
 			}
 			st.mu.Unlock()

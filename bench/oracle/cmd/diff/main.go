@@ -56,7 +56,7 @@ func run(ctx context.Context, o options) int {
 	var p diff.Progress
 	began := time.Now()
 	stopReport := report(&p, began)
-	executed, d, err := diff.Execute(ctx, start, src, &p)
+	executed, d, err := diff.Execute(ctx, start, src, diff.DefaultPatience, &p)
 	stopReport()
 	switch {
 	case d != nil:
@@ -128,7 +128,7 @@ func report(p *diff.Progress, began time.Time) (stop func()) {
 
 func summary(p *diff.Progress, d time.Duration) string {
 	ops := p.Ops.Load()
-	return fmt.Sprintf("%d operations (%.0f/s), revision %d, %d watchers, %d events compared, %d splits (%d refused), %d stale reads, %s",
-		ops, float64(ops)/d.Seconds(), p.Revision.Load(), p.Watchers.Load(), p.Events.Load(),
+	return fmt.Sprintf("%d operations (%.0f/s), %d answers of which %d errors, revision %d, %d watchers, %d events compared, %d splits (%d refused), %d stale reads, %s",
+		ops, float64(ops)/d.Seconds(), p.Answers.Load(), p.Refusals.Load(), p.Revision.Load(), p.Watchers.Load(), p.Events.Load(),
 		p.SplitsDone.Load(), p.SplitsRefused.Load(), p.ReadsStale.Load(), d.Round(time.Second))
 }

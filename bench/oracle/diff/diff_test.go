@@ -1,0 +1,62 @@
+package diff
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/bench/oracle/cluster"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := cluster.RemoveBinary(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+// compareRun runs a plan and reports a difference, shrunk.
+func compareRun(t *testing.T, start Start, plan Plan) {
+	t.Helper()
+	var p Progress
+	executed, d, err := Execute(t.Context(), start, NewGenerator(plan), DefaultPatience, &p)
+	if err != nil {
+		t.Fatalf("seed %d: %v", plan.Seed, err)
+	}
+	if d != nil {
+		shrunk, sd := Shrink(t.Context(), start, executed, d, 30*time.Second)
+		t.Fatalf("seed %d: %v\nshrunk to %d operations:\n%s%v", plan.Seed, d, len(shrunk), Format(shrunk), sd)
+	}
+	t.Logf("seed %d: %d operations, revision %d, %d events, %d splits", plan.Seed, p.Ops.Load(), p.Revision.Load(), p.Events.Load(), p.SplitsDone.Load())
+	if p.Events.Load() == 0 || p.Revision.Load() < int64(plan.Ops)/10 {
+		t.Fatalf("seed %d: the run did too little", plan.Seed)
+	}
+}
+
+// The comparison raises no false alarm when etcd is compared with itself, even
+// through several members.
+func TestEtcdEqualsItself(t *testing.T) {
+	for _, nodes := range []int{1, 3} {
+		t.Run(fmt.Sprint(nodes, " nodes"), func(t *testing.T) {
+			compareRun(t, Clusters("etcd", nodes), Plan{Seed: 21, Ops: 800, Expiries: nodes / 3})
+		})
+	}
+}
+
+func TestPontoonEqualsEtcd(t *testing.T) {
+	for _, run := range []struct {
+		nodes int
+		plan  Plan
+	}{
+		{1, Plan{Seed: 1, Ops: 600, Splits: 8, Expiries: 1}},
+		{1, Plan{Seed: 2, Ops: 300}},
+		{3, Plan{Seed: 3, Ops: 700, Splits: 12, Expiries: 1}},
+		{3, Plan{Seed: 4, Ops: 400, Splits: 4}},
+	} {
+		t.Run(fmt.Sprintf("%d nodes seed %d", run.nodes, run.plan.Seed), func(t *testing.T) {
+			compareRun(t, Clusters("pontoon", run.nodes), run.plan)
+		})
+	}
+}
