@@ -1,0 +1,68 @@
+package gossip
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+
+	"github.com/hashicorp/memberlist"
+)
+
+// delegate supplies the own meta. Nothing else travels with gossip.
+type delegate Gossip
+
+func (d *delegate) NodeMeta(limit int) []byte {
+	b, err := d.opts.Meta().encode(limit)
+	if err != nil || len(b) > limit {
+		d.opts.Logger.Error("own meta does not fit into gossip", "bytes", len(b), "err", err)
+		return nil
+	}
+	return b
+}
+
+func (d *delegate) NotifyMsg([]byte)                {}
+func (d *delegate) GetBroadcasts(int, int) [][]byte { return nil }
+func (d *delegate) LocalState(bool) []byte          { return nil }
+func (d *delegate) MergeRemoteState([]byte, bool)   {}
+
+// events passes changes on and remembers the dead.
+type events Gossip
+
+func (e *events) NotifyJoin(n *memberlist.Node) { e.tell(n, Live) }
+
+func (e *events) NotifyUpdate(n *memberlist.Node) { e.tell(n, Live) }
+
+func (e *events) NotifyLeave(n *memberlist.Node) { e.tell(n, Dead) }
+
+func (e *events) tell(n *memberlist.Node, state State) {
+	m, ok := memberOf(n)
+	if !ok || m.Node == e.opts.Node {
+		return
+	}
+	m.State = state
+	e.mu.Lock()
+	_, wasDead := e.dead[m.Node]
+	if state == Dead {
+		e.dead[m.Node] = m
+	} else {
+		delete(e.dead, m.Node)
+	}
+	e.mu.Unlock()
+	if wasDead != (state == Dead) {
+		e.opts.Logger.Info("node is "+string(state), "node", uint64(m.Node), "name", m.Meta.Name)
+	}
+	e.opts.OnChange(m)
+}
+
+// logWriter turns memberlist's lines into slog records. Its warnings are about
+// the network, not about this node, so they are quiet.
+type logWriter struct{ logger *slog.Logger }
+
+func (w *logWriter) Write(line []byte) (int, error) {
+	level := slog.LevelDebug
+	if bytes.Contains(line, []byte("[ERR]")) {
+		level = slog.LevelInfo
+	}
+	w.logger.Log(context.Background(), level, "gossip", "line", string(bytes.TrimSpace(line)))
+	return len(line), nil
+}

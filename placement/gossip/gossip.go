@@ -1,0 +1,244 @@
+package gossip
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+// State of a node as gossip sees it.
+type State string
+
+// States.
+const (
+	Live    State = "live"
+	Suspect State = "suspect"
+	Dead    State = "dead"
+)
+
+// Member is a node that was ever seen.
+type Member struct {
+	Node  proto.NodeID
+	State State
+	Meta  Meta
+}
+
+// Options configure a Gossip.
+type Options struct {
+	Node  proto.NodeID
+	Peers Peers
+	// Meta tells what the node says of itself. It must not block.
+	Meta func() Meta
+	// Seeds lists nodes to join. It must not block; nodes that appear later
+	// are joined when they do.
+	Seeds func() []proto.NodeID
+	// OnChange is called when a node joins, changes its meta, or dies. It must
+	// not block. Nil: nobody listens.
+	OnChange func(Member)
+	// ProbeInterval is how often a node is probed. Default 500 ms.
+	ProbeInterval time.Duration
+	// ProbeTimeout bounds one probe. Default 200 ms.
+	ProbeTimeout time.Duration
+	// UpdateInterval is how often the own meta is looked at, and seeds that
+	// are missing are joined. Default 2 s.
+	UpdateInterval time.Duration
+	Logger         *slog.Logger
+}
+
+func (o *Options) defaults() error {
+	if o.Node == 0 || o.Peers == nil || o.Meta == nil || o.Seeds == nil {
+		return errors.New("gossip: node, peers, meta and seeds are required")
+	}
+	if o.OnChange == nil {
+		o.OnChange = func(Member) {}
+	}
+	if o.ProbeInterval <= 0 {
+		o.ProbeInterval = 500 * time.Millisecond
+	}
+	if o.ProbeTimeout <= 0 {
+		o.ProbeTimeout = 200 * time.Millisecond
+	}
+	if o.UpdateInterval <= 0 {
+		o.UpdateInterval = 2 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// Gossip is one node's part in it.
+type Gossip struct {
+	opts      Options
+	transport *transport
+	list      *memberlist.Memberlist
+	stop      chan struct{}
+	wg        sync.WaitGroup
+
+	mu   sync.Mutex
+	dead map[proto.NodeID]Member
+}
+
+// New returns a node that is alone; Start makes it join.
+func New(opts Options) (*Gossip, error) {
+	if err := opts.defaults(); err != nil {
+		return nil, err
+	}
+	g := &Gossip{
+		opts: opts, transport: newTransport(opts.Node, opts.Peers),
+		stop: make(chan struct{}), dead: map[proto.NodeID]Member{},
+	}
+	list, err := memberlist.Create(g.config())
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	g.list = list
+	return g, nil
+}
+
+// config tunes memberlist for a few to a few hundred nodes on a LAN.
+func (g *Gossip) config() *memberlist.Config {
+	c := memberlist.DefaultLANConfig()
+	c.Name = nameOf(g.opts.Node)
+	c.Transport = g.transport
+	c.BindPort, c.AdvertisePort = addressPort, addressPort
+	c.ProbeInterval, c.ProbeTimeout = g.opts.ProbeInterval, g.opts.ProbeTimeout
+	c.GossipInterval = 100 * time.Millisecond
+	c.PushPullInterval = 15 * time.Second
+	c.TCPTimeout = 3 * time.Second
+	// A probe over a second path would use the same connection.
+	c.DisableTcpPings = true
+	// A restarted node has the same name and address, nothing is to reclaim.
+	c.DeadNodeReclaimTime = time.Second
+	c.EnableCompression = false
+	c.Delegate = (*delegate)(g)
+	c.Events = (*events)(g)
+	c.Logger = log.New(&logWriter{g.opts.Logger}, "", 0)
+	return c
+}
+
+// Start joins the seeds, and goes on doing so.
+func (g *Gossip) Start() { g.wg.Go(g.run) }
+
+// Close leaves, so that the others know at once.
+func (g *Gossip) Close() error {
+	close(g.stop)
+	g.wg.Wait()
+	const leaveTimeout = time.Second
+	leaveErr := g.list.Leave(leaveTimeout)
+	return errors.Join(leaveErr, g.list.Shutdown())
+}
+
+// Gossip is the server side of Peer.Gossip.
+func (g *Gossip) Gossip(stream pontoonpb.Peer_GossipServer) error {
+	return g.transport.serve(stream)
+}
+
+// Members returns all nodes ever seen, by id.
+func (g *Gossip) Members() []Member {
+	var list []Member
+	for _, n := range g.list.Members() {
+		if m, ok := memberOf(n); ok {
+			list = append(list, m)
+		}
+	}
+	g.mu.Lock()
+	for id, m := range g.dead {
+		if !slices.ContainsFunc(list, func(m Member) bool { return m.Node == id }) {
+			list = append(list, m)
+		}
+	}
+	g.mu.Unlock()
+	slices.SortFunc(list, func(a, b Member) int {
+		if a.Node < b.Node {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// Member returns what is known of a node; false: it was never seen.
+func (g *Gossip) Member(node proto.NodeID) (Member, bool) {
+	for _, m := range g.Members() {
+		if m.Node == node {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
+func (g *Gossip) run() {
+	t := time.NewTicker(g.opts.UpdateInterval)
+	defer t.Stop()
+	var told []byte
+	for {
+		g.join()
+		if b, err := g.opts.Meta().encode(memberlist.MetaMaxSize); err == nil && !bytes.Equal(b, told) {
+			told = b
+			if err := g.list.UpdateNode(0); err != nil {
+				g.opts.Logger.Debug("gossip update", "err", err)
+			}
+		}
+		select {
+		case <-t.C:
+		case <-g.stop:
+			return
+		}
+	}
+}
+
+// join joins the seeds that are not known as alive.
+func (g *Gossip) join() {
+	known := map[proto.NodeID]bool{g.opts.Node: true}
+	for _, n := range g.list.Members() {
+		if m, ok := memberOf(n); ok {
+			known[m.Node] = true
+		}
+	}
+	for _, seed := range g.opts.Seeds() {
+		if known[seed] {
+			continue
+		}
+		select {
+		case <-g.stop:
+			return
+		default:
+		}
+		if _, err := g.list.Join([]string{addressOf(seed)}); err != nil {
+			g.opts.Logger.Debug("gossip join", "node", uint64(seed), "err", err)
+		}
+	}
+}
+
+func nameOf(node proto.NodeID) string { return strconv.FormatUint(uint64(node), 16) }
+
+// memberOf translates memberlist's view of a node.
+func memberOf(n *memberlist.Node) (Member, bool) {
+	id, err := strconv.ParseUint(n.Name, 16, 64)
+	if err != nil {
+		return Member{}, false
+	}
+	m := Member{Node: proto.NodeID(id), State: Live}
+	switch n.State {
+	case memberlist.StateSuspect:
+		m.State = Suspect
+	case memberlist.StateDead, memberlist.StateLeft:
+		m.State = Dead
+	}
+	if meta, err := decodeMeta(n.Meta); err == nil {
+		m.Meta = meta
+	}
+	return m, true
+}
