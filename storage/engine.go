@@ -4,10 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -30,6 +30,7 @@ type Engine struct {
 	db      *pebble.DB
 	opts    Options
 	po      *pebble.Options
+	lock    *pebble.Lock
 	log     *slog.Logger
 	metrics *metrics
 
@@ -52,36 +53,54 @@ func Open(o Options) (*Engine, error) {
 	po.EnsureDefaults()
 	m := newMetrics()
 	po.EventListener = m.listener(o.Logger)
+	lock, err := lockDir(o.Dir, po)
+	if err != nil {
+		return nil, err
+	}
+	po.Lock = lock
 	db, err := pebble.Open(o.Dir, po)
 	if err != nil {
-		return nil, openError(o.Dir, err)
+		return nil, errors.Join(openError(o.Dir, err), lock.Close())
 	}
-	e := &Engine{db: db, opts: o, po: po, log: o.Logger, metrics: m, logs: make(map[proto.RangeID]*Log)}
+	e := &Engine{db: db, opts: o, po: po, lock: lock, log: o.Logger, metrics: m, logs: make(map[proto.RangeID]*Log)}
 	for _, step := range []func() error{
 		e.checkFormat, e.loadRanges, e.clearStaging, func() error { return m.register(o.Registerer, e) },
 	} {
 		if err := step(); err != nil {
-			return nil, errors.Join(err, db.Close())
+			return nil, errors.Join(err, db.Close(), lock.Close())
 		}
 	}
 	return e, nil
 }
 
-func openError(dir string, err error) error {
-	switch {
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES) && isLock(err):
-		return fmt.Errorf("%w: %s", ErrLocked, dir)
-	case errors.Is(err, pebble.ErrCorruption):
-		return damaged(dir, err)
-	default:
-		return fmt.Errorf("storage: open %s: %w", dir, err)
+// lockDir takes the directory for this process.
+func lockDir(dir string, po *pebble.Options) (*pebble.Lock, error) {
+	if !po.ReadOnly {
+		if err := po.FS.MkdirAll(dir, 0o755); err != nil {
+			return nil, openError(dir, err)
+		}
 	}
+	lock, err := pebble.LockDirectory(dir, po.FS)
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		return nil, openError(dir, err) // the lock file cannot even be opened
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrLocked, dir, err)
+	}
+	return lock, nil
+}
+
+func openError(dir string, err error) error {
+	if errors.Is(err, pebble.ErrCorruption) {
+		return damaged(dir, err)
+	}
+	return fmt.Errorf("storage: open %s: %w", dir, err)
 }
 
 // Close releases the directory. Views must be closed before.
 func (e *Engine) Close() error {
 	e.metrics.unregister(e.opts.Registerer)
-	return wrap("close", e.db.Close())
+	return wrap("close", errors.Join(e.db.Close(), e.lock.Close()))
 }
 
 var (

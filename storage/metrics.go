@@ -5,21 +5,17 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // metrics of one engine: what pebble counts, read when scraped.
 type metrics struct {
-	fsync  prometheus.Histogram
 	stalls prometheus.Counter
 	engine *engineCollector
 }
 
 func newMetrics() *metrics {
 	return &metrics{
-		fsync: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "pontoon_storage_wal_fsync_seconds", Help: "Time of one sync of the write-ahead log.",
-			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
-		}),
 		stalls: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pontoon_storage_write_stalls_total", Help: "Times that writes had to wait for flushes or compactions.",
 		}),
@@ -40,7 +36,7 @@ func (m *metrics) listener(log *slog.Logger) *pebble.EventListener {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.fsync, m.stalls, m.engine}
+	return []prometheus.Collector{m.stalls, m.engine}
 }
 
 func (m *metrics) register(r prometheus.Registerer, e *Engine) error {
@@ -96,11 +92,27 @@ var figures = []figure{
 	counter("flushes_total", "Memtable flushes done.", func(m *pebble.Metrics) float64 { return float64(m.Flush.Count) }),
 }
 
+var fsyncDesc = prometheus.NewDesc("pontoon_storage_wal_fsync_seconds", "Time of one sync of the write-ahead log.", nil, nil)
+
+// fsync turns pebble's nameless histogram of nanoseconds into ours.
+func fsync(h prometheus.Histogram) (prometheus.Metric, error) {
+	var m dto.Metric
+	if err := h.Write(&m); err != nil {
+		return nil, err
+	}
+	buckets := make(map[float64]uint64)
+	for _, b := range m.GetHistogram().GetBucket() {
+		buckets[b.GetUpperBound()/1e9] = b.GetCumulativeCount()
+	}
+	return prometheus.NewConstHistogram(fsyncDesc, m.GetHistogram().GetSampleCount(), m.GetHistogram().GetSampleSum()/1e9, buckets)
+}
+
 // Describe implements prometheus.Collector.
 func (c *engineCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, f := range figures {
 		ch <- f.desc
 	}
+	ch <- fsyncDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -108,5 +120,8 @@ func (c *engineCollector) Collect(ch chan<- prometheus.Metric) {
 	m := c.db.Metrics()
 	for _, f := range figures {
 		ch <- prometheus.MustNewConstMetric(f.desc, f.kind, f.of(m))
+	}
+	if h, err := fsync(m.LogWriter.FsyncLatency); err == nil {
+		ch <- h
 	}
 }

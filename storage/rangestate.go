@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	gproto "google.golang.org/protobuf/proto"
@@ -13,8 +12,6 @@ import (
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 	"github.com/pontoon-kv/pontoon/storage/enginekey"
 )
-
-func isLock(err error) bool { return strings.Contains(err.Error(), "LOCK") }
 
 // loadRanges fills the table of logs from disk.
 func (e *Engine) loadRanges() error {

@@ -65,7 +65,7 @@ func Separator(dst, a, b []byte) []byte {
 	for j < len(ap) && ap[j] == 0xff {
 		j++
 	}
-	if j+2 >= len(a) {
+	if j == len(ap) || j+2 >= len(a) {
 		return append(dst, a...)
 	}
 	return append(append(dst, ap[:j]...), ap[j]+1, sentinel)
