@@ -7,6 +7,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/router/txn"
 )
 
 // Transport carries one operation to one node and brings the reply. Blocks
@@ -26,16 +27,14 @@ type Directory interface {
 }
 
 // Read is a read revision and the compaction floor that came with it.
-type Read struct {
-	Revision proto.Revision
-	Floor    proto.Revision // proto.NeverCompacted if there is none
-}
+type Read = txn.Read
 
 // Sequencer gives read revisions: no smaller than any number granted before
 // the call began (S2). Blocks; fails only with ctx.
-type Sequencer interface {
-	ReadRevision(ctx context.Context) (Read, error)
-}
+type Sequencer = txn.Sequencer
+
+// LeaseHome registers a span at the home of a lease.
+type LeaseHome = txn.LeaseHome
 
 // Replicas tells how far the replicas on this node can serve a span: the
 // minimum of their closed revisions, and whether they cover the whole span.
