@@ -54,6 +54,9 @@ type Watcher struct {
 
 	lastEvent proto.Revision
 	quiet     bool // no event since the last periodic tick
+
+	// Tag belongs to the driver.
+	Tag any
 }
 
 // Group returns the watcher's stream.
@@ -71,6 +74,9 @@ func (w *Watcher) Live() bool { return w.cover != nil && !w.joining }
 // Joined reports whether the watcher gets what parts release, possibly to
 // hold it until its history is complete.
 func (w *Watcher) Joined() bool { return w.cover != nil }
+
+// Historic reports whether the watcher catches up: what it lacks is history.
+func (w *Watcher) Historic() bool { return w.historic }
 
 // Over reports that nothing more is sent to the watcher.
 func (w *Watcher) Over() bool { return w.gone || w.dead }
