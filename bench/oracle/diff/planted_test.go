@@ -185,16 +185,16 @@ func TestPlantedDifferencesAreCaught(t *testing.T) {
 // A difference that takes two operations is shrunk to those, and what Shrink returns
 // shows it again after a round through its text form.
 func TestShrinkFindsTheOperationsThatMatter(t *testing.T) {
-	p := tamper{change: onAnswer(methodPut, func(r *pb.PutResponse) []*pb.PutResponse {
-		if r.GetPrevKv() == nil {
+	p := tamper{change: onAnswer(methodDelete, func(r *pb.DeleteRangeResponse) []*pb.DeleteRangeResponse {
+		if r.Deleted == 0 {
 			return nil
 		}
-		r.PrevKv.Version++
-		return []*pb.PutResponse{r}
+		r.Deleted++
+		return []*pb.DeleteRangeResponse{r}
 	})}
 	start := behindProxy(t, &p)
 	ctx := context.Background()
-	executed, d, err := Execute(ctx, start, NewGenerator(Plan{Seed: 5, Ops: 200}), patience, new(Progress))
+	executed, d, err := Execute(ctx, start, NewGenerator(Plan{Seed: 5, Ops: 80}), patience, new(Progress))
 	if err != nil || d == nil {
 		t.Fatalf("difference %v, error %v", d, err)
 	}

@@ -92,6 +92,7 @@ func (p *tamper) forward(_ any, client grpc.ServerStream) error {
 const (
 	methodRange  = "/etcdserverpb.KV/Range"
 	methodPut    = "/etcdserverpb.KV/Put"
+	methodDelete = "/etcdserverpb.KV/DeleteRange"
 	methodWatch  = "/etcdserverpb.Watch/Watch"
 	methodTTL    = "/etcdserverpb.Lease/LeaseTimeToLive"
 	methodLeases = "/etcdserverpb.Lease/LeaseLeases"

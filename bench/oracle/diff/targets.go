@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/oracle/cluster"
@@ -16,28 +17,45 @@ const progressInterval = 500 * time.Millisecond
 // "etcd" to calibrate the comparison.
 func Clusters(subject string, nodes int) Start {
 	return func() (o, s Target, stop func() error, err error) {
-		oracle, err := cluster.StartEtcd(cluster.Options{ProgressInterval: progressInterval})
-		if err != nil {
-			return o, s, nil, err
-		}
-		var other *cluster.Cluster
-		options := cluster.Options{Nodes: nodes, ProgressInterval: progressInterval}
-		switch subject {
-		case "etcd":
-			other, err = cluster.StartEtcd(options)
-		case "pontoon":
-			other, err = cluster.StartPontoon(options)
-		default:
-			err = fmt.Errorf("diff: unknown subject %q", subject)
-		}
-		if err != nil {
-			return o, s, nil, errors.Join(err, oracle.Close())
+		var (
+			oracle, other       *cluster.Cluster
+			oracleErr, otherErr error
+			wg                  sync.WaitGroup
+		)
+		wg.Go(func() {
+			oracle, oracleErr = cluster.StartEtcd(cluster.Options{ProgressInterval: progressInterval})
+		})
+		other, otherErr = startSubject(subject, cluster.Options{Nodes: nodes, ProgressInterval: progressInterval})
+		wg.Wait()
+		if err := errors.Join(oracleErr, otherErr); err != nil {
+			return o, s, nil, errors.Join(err, closeAll(oracle, other))
 		}
 		o = Target{Name: "oracle", Endpoints: oracle.Endpoints()}
 		s = Target{Name: "subject", Endpoints: other.Endpoints(), SyncFirst: subject == "etcd" && nodes > 1}
 		if other.CanSplit() {
 			s.Split = func(ctx context.Context, key []byte) error { return other.Split(ctx, key) }
 		}
-		return o, s, func() error { return errors.Join(other.Close(), oracle.Close()) }, nil
+		return o, s, func() error { return closeAll(oracle, other) }, nil
 	}
+}
+
+func startSubject(subject string, o cluster.Options) (*cluster.Cluster, error) {
+	switch subject {
+	case "etcd":
+		return cluster.StartEtcd(o)
+	case "pontoon":
+		return cluster.StartPontoon(o)
+	}
+	return nil, fmt.Errorf("diff: unknown subject %q", subject)
+}
+
+// closeAll stops the clusters that were started.
+func closeAll(clusters ...*cluster.Cluster) error {
+	var errs []error
+	for _, c := range clusters {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
