@@ -3,7 +3,6 @@ package txn
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"slices"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -53,20 +52,15 @@ func (r *revoke) further(descs []*pontoonpb.Descriptor) []*group {
 	return groups(ts, descs)
 }
 
-// decide deletes the record, the local registrations, and the keys in key
-// order as one revision. Without keys no revision is taken.
+// decide deletes the record, and the keys in key order as one revision. Without
+// keys no revision is taken. Registrations are each range's own: they end with
+// the lease lock that commits.
 func (r *revoke) decide(gs []*group) decision {
 	effects := []*pontoonpb.Effect{{
 		Kind: pontoonpb.EffectKind_EFFECT_LOCAL_DELETE, Space: pontoonpb.Space_SPACE_SYS, Key: keys.Lease(r.lease),
 	}}
 	var attached []*mvccpb.KeyValue
 	for _, g := range gs[1:] {
-		for _, l := range g.locks {
-			effects = append(effects, &pontoonpb.Effect{
-				Kind: pontoonpb.EffectKind_EFFECT_LOCAL_DELETE, Space: pontoonpb.Space_SPACE_REG,
-				Key: l.Span.Start, Suffix: binary.BigEndian.AppendUint64(nil, uint64(r.lease)),
-			})
-		}
 		attached = append(attached, g.reply.LeaseKeys...)
 	}
 	slices.SortFunc(attached, func(a, b *mvccpb.KeyValue) int { return bytes.Compare(a.Key, b.Key) })
@@ -98,7 +92,10 @@ func (c *Coordinator) RevokeLease(ctx context.Context, id proto.LeaseID, expireT
 		gs := groups([]target{{span: r.record(), mode: pontoonpb.LockMode_LOCK_WRITE}}, descs)
 		return newKernel(c.newID(), r, gs, wait), nil
 	})
-	if err != nil || rev > 0 {
+	switch {
+	case codeOf(err) == pontoonpb.RangeErrorCode_ETCD:
+		return 0, proto.ClientError(err)
+	case err != nil || rev > 0:
 		return rev, err
 	}
 	read, err := c.sequencer.ReadRevision(ctx)
