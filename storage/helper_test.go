@@ -114,3 +114,8 @@ func view(t testing.TB, e *Engine) *View {
 	t.Cleanup(func() { check(t, v.Close()) })
 	return v
 }
+
+// effectsOf returns the effects of a test's entry: one new key.
+func effectsOf(rev int64) []*pontoonpb.Effect {
+	return []*pontoonpb.Effect{put(fmt.Sprintf("key-%d", rev), rev, rev, 1, "value")}
+}

@@ -70,10 +70,12 @@ func (o Options) Validate() error {
 // memory.
 func (o Options) pebbleOptions() *pebble.Options {
 	po := &pebble.Options{
-		Comparer:                    comparer,
-		FormatMajorVersion:          pebble.FormatWALSyncChunks,
-		BlockPropertyCollectors:     []func() pebble.BlockPropertyCollector{newRevisionCollector},
-		CacheSize:                   o.CacheBytes,
+		Comparer:                comparer,
+		FormatMajorVersion:      pebble.FormatWALSyncChunks,
+		BlockPropertyCollectors: []func() pebble.BlockPropertyCollector{newRevisionCollector},
+		// pebble takes the memtables' memory out of the cache: usually one is
+		// filling and one is being flushed.
+		CacheSize:                   o.CacheBytes + 2*int64(o.MemtableBytes),
 		MemTableSize:                o.MemtableBytes,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       2,
