@@ -1,0 +1,85 @@
+package evaluator
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/storage/keys"
+)
+
+// evalSplit proposes a split, alone and over a drained range (P15). Its entry
+// also cuts what lies across the key: locks keep their floor on both sides
+// (P35), registrations are clipped (P38).
+func (e *Evaluator) evalSplit(b *batch, op *pontoonpb.SplitOp) (*member, error) {
+	if !e.span.Contains(op.Key) || bytes.Equal(op.Key, e.span.Start) {
+		return nil, refusef("split key %q is not inside the range", op.Key)
+	}
+	if keys.MetaSpan.Contains(op.Key) {
+		return nil, refusef("the root range is not split")
+	}
+	if !e.drained(b) {
+		return nil, errDrain
+	}
+	effects, err := e.splitRegistrations(op.Key)
+	if err != nil {
+		return nil, err
+	}
+	e.locks.overlapping(proto.Span{Start: op.Key, End: keys.Next(op.Key)}, func(h *held) bool {
+		if bytes.Compare(h.span.Start, op.Key) < 0 {
+			effects = append(effects,
+				lockRecord(h.part(proto.Span{Start: h.span.Start, End: op.Key})),
+				lockRecord(h.part(proto.Span{Start: op.Key, End: h.span.End})))
+		}
+		return true
+	})
+	e.write(b, effects...)
+	b.alone = true
+	b.split = &pontoonpb.Split{Key: op.Key, RightRangeId: op.RightRangeId}
+	return &member{
+		mutates: true,
+		reply:   &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Split{Split: &pontoonpb.SplitReply{}}},
+	}, nil
+}
+
+// part is the lock on a part of its span.
+func (h *held) part(span proto.Span) *held {
+	return &held{
+		txn: h.txn, span: span, ordinal: h.ordinal,
+		lock: &pontoonpb.Lock{
+			Txn: h.lock.Txn, AnchorKey: h.lock.AnchorKey, Floor: h.lock.Floor,
+			What: &pontoonpb.LockSpan{Span: span.Wire(), Mode: h.lock.What.Mode, Lease: h.lock.What.Lease},
+		},
+	}
+}
+
+// narrow gives up what no longer lies in the range. What waited for it is
+// evaluated again, or refused with the new descriptor.
+func (e *Evaluator) narrow() {
+	e.leases.voidAll()
+	for _, txn := range e.locks.sortedTxns() {
+		for _, h := range slices.Clone(e.locks.txns[txn]) {
+			inside := h.span.Intersect(e.span)
+			switch {
+			case inside.Empty():
+				h.revoke = 0 // the other side's lessor goes on with it
+				e.dropLock(h)
+			case !e.span.Covers(h.span):
+				e.locks.remove(h)
+				h.lock, h.span = h.part(inside).lock, inside
+				e.locks.add(h)
+			}
+		}
+	}
+	kept := e.reads[:0]
+	for _, w := range e.reads {
+		if e.span.Covers(w.span) {
+			kept = append(kept, w)
+		} else {
+			e.emit(ReadReady{ID: w.id, Err: proto.Mismatch(e.desc)})
+		}
+	}
+	e.reads = kept
+	e.readsDirty = true
+}
