@@ -3,6 +3,7 @@ package sidebyside
 import (
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
@@ -69,6 +70,11 @@ func (o *Options) complete() error {
 	}
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
+	}
+	for _, s := range []System{o.Subject, o.Baseline} {
+		if _, err := os.Stat(s.Binary); err != nil { // before minutes of the other one
+			return fmt.Errorf("compare: %s binary: %w", s.Kind, err)
+		}
 	}
 	if o.Keys < o.Ranges {
 		return fmt.Errorf("compare: %d keys cannot fill %d ranges", o.Keys, o.Ranges)

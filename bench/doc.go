@@ -1,0 +1,27 @@
+// Package bench is the entry to Pontoon's harness: load, fault runs and
+// comparisons, as commands that a command line can mount.
+//
+//	cmd/pontoon --> bench.Commands() --> load      kubeload    any running cluster
+//	                                     robust    robust      starts processes, kills them
+//	                                     compare   sidebyside  starts Pontoon and etcd
+//	                                     progress  freshness   starts Pontoon and etcd
+//	                                        |
+//	                      cluster (processes), dial (official clients),
+//	                      stat (latencies), verify (judges histories)
+//
+// Everything here is a black box test: it speaks to endpoints and starts
+// processes, and imports nothing of the product. Each Command has a standard
+// flag.FlagSet and a Run that prints text or JSON and returns an error if the
+// run failed or a promise was broken.
+//
+// Mounting one in cobra:
+//
+//	for _, c := range bench.Commands() {
+//		sub := &cobra.Command{Use: c.Name, Short: c.Short, Long: c.Long, Args: cobra.NoArgs,
+//			RunE: func(cmd *cobra.Command, _ []string) error {
+//				return c.Run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+//			}}
+//		sub.Flags().AddGoFlagSet(c.Flags)
+//		parent.AddCommand(sub)
+//	}
+package bench

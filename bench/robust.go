@@ -1,0 +1,57 @@
+package bench
+
+import (
+	"context"
+	"flag"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/bench/cluster"
+	"github.com/pontoon-kv/pontoon/bench/robust"
+)
+
+func robustCommand() Command {
+	var o robust.Options
+	var format output
+	var bin binaries
+	var against string
+	var verbose bool
+	fs := flag.NewFlagSet("robust", flag.ContinueOnError)
+	bin.register(fs)
+	fs.StringVar(&against, "system", string(cluster.Pontoon), "system to test, pontoon or etcd")
+	fs.DurationVar(&o.Duration, "duration", time.Minute, "length of the load")
+	fs.DurationVar(&o.Round, "round", 20*time.Second, "length of the load between two verdicts")
+	fs.DurationVar(&o.FaultEvery, "fault-every", 4*time.Second, "mean time between faults; negative: none")
+	fs.Uint64Var(&o.Seed, "seed", 0, "seed of the run (default: from the clock, printed)")
+	fs.IntVar(&o.Nodes, "nodes", 3, "nodes of the cluster")
+	fs.IntVar(&o.Clients, "clients", 6, "concurrent clients")
+	fs.Float64Var(&o.Rate, "rate", 150, "requests per second over all clients")
+	fs.IntVar(&o.Keys, "keys", 16, "keys they share")
+	fs.IntVar(&o.Ranges, "ranges", 8, "ranges that the keys are split into")
+	fs.StringVar(&o.Dir, "dir", "", "directory of data, logs and failed histories (default: temporary, kept on failure)")
+	fs.BoolVar(&verbose, "v", false, "tell every fault as it happens")
+	format.register(fs)
+	return Command{
+		Name: "robust", Short: "Kill and restart nodes under load and prove the answers right", Flags: fs,
+		Long: "Starts a cluster, runs clients, watches and leases through different nodes while nodes are killed, paused,\n" +
+			"stopped and restarted, and checks the recorded history: linearizability, revisions, watches, leases.",
+		Run: func(ctx context.Context, out, progress io.Writer) error {
+			if err := format.validate(); err != nil {
+				return err
+			}
+			o.Kind, o.Binary = cluster.Kind(against), bin.pontoon
+			if o.Kind == cluster.Etcd {
+				o.Binary = bin.etcd
+			}
+			if verbose {
+				o.Logger = slog.New(slog.NewTextHandler(progress, nil))
+			}
+			rep, err := robust.Run(ctx, format.details(out, progress), o)
+			if rep == nil {
+				return err
+			}
+			return format.print(out, rep, err)
+		},
+	}
+}
