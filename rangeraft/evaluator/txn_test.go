@@ -178,7 +178,8 @@ func TestLockConflicts(t *testing.T) {
 		r.unanswered(waiting + i)
 	}
 	r.next, r.seen = 31, 30
-	r.do(resolve(1, true, 30, putEffect("w", "t")), resolve(2, false, 0))
+	r.do(resolve(2, false, 0))
+	r.do(resolve(1, true, 30, putEffect("w", "t")))
 	equal(t, "read after the txn", string(r.reply(waiting + 2).GetWrite().Response.GetResponseTxn().Responses[0].GetResponseRange().Kvs[0].Value), "1")
 	equal(t, "compare after the txn", r.reply(waiting+3).GetWrite().Response.GetResponseTxn().Succeeded, false)
 	equal(t, "deleted", r.reply(waiting+4).GetWrite().Response.GetResponseDeleteRange().Deleted, 2)
