@@ -48,16 +48,18 @@ func (s *Service) startLocked(p *merge.Part) {
 func (r *runner) run(ctx context.Context) {
 	defer r.stop()
 	retry := firstRetry
-	for attempt := 0; ctx.Err() == nil && !r.removed(); attempt++ {
+	for attempt := 0; ctx.Err() == nil && !r.removed(); {
 		before := r.closed()
 		feedCtx, kick := context.WithCancel(ctx)
 		r.s.mu.Lock()
 		r.kick = kick
 		r.s.mu.Unlock()
 		err := r.feed(feedCtx, attempt)
+		lagged := feedCtx.Err() != nil
 		kick()
-		if r.closed() > before {
-			retry = firstRetry
+		attempt++
+		if r.closed() > before && !lagged {
+			retry, attempt = firstRetry, 0
 		}
 		r.fail(err)
 		r.s.metrics.rehomed.Inc()

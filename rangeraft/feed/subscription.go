@@ -32,6 +32,7 @@ type Subscription struct {
 	mu     sync.Mutex
 	queue  []item
 	bytes  int
+	seen   proto.Index // batches up to here came with the scan
 	ended  *pontoonpb.RangeError
 	done   bool // the end was delivered
 	closed bool
@@ -65,6 +66,9 @@ func (s *Subscription) force(b batch) {
 }
 
 func (s *Subscription) pushLocked(b batch) {
+	if b.index <= s.seen {
+		return // applied before the scan's view, published after it (I1)
+	}
 	s.queue = append(s.queue, item{batch: b})
 	s.bytes += b.bytes
 	s.signal()
@@ -204,7 +208,7 @@ func (s *Subscription) joinLive(index proto.Index) {
 		kept = append(kept, it)
 	}
 	clear(s.queue[len(kept):])
-	s.queue = kept
+	s.queue, s.seen = kept, index
 	s.mu.Unlock()
 	s.hub.scanned(s, max(high, s.from-1))
 }
