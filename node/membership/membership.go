@@ -10,8 +10,6 @@
 package membership
 
 import (
-	"crypto/sha1"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +21,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/pontoon-kv/pontoon/placement/directory"
 	"github.com/pontoon-kv/pontoon/proto"
 )
 
@@ -69,7 +68,7 @@ func Parse(initial, token, self string, advertised []string) (*Cluster, error) {
 			}
 			seen[u] = name
 		}
-		c.Members = append(c.Members, Member{ID: memberID(us, token), Name: name, PeerURLs: us})
+		c.Members = append(c.Members, Member{ID: directory.MemberID(us, token), Name: name, PeerURLs: us})
 	}
 	mine, ok := urls[self]
 	if !ok {
@@ -86,8 +85,8 @@ func Parse(initial, token, self string, advertised []string) (*Cluster, error) {
 		}
 		return 1
 	})
-	c.Self = memberID(mine, token)
-	c.ID = clusterID(c.Members)
+	c.Self = directory.MemberID(mine, token)
+	c.ID = directory.ClusterID(c.NodeIDs())
 	return c, nil
 }
 
@@ -108,20 +107,6 @@ func (c *Cluster) Member(id proto.NodeID) (Member, bool) {
 		}
 	}
 	return Member{}, false
-}
-
-func memberID(sortedURLs []string, token string) proto.NodeID {
-	sum := sha1.Sum([]byte(strings.Join(sortedURLs, "") + token))
-	return proto.NodeID(binary.BigEndian.Uint64(sum[:8]))
-}
-
-func clusterID(members []Member) uint64 {
-	var b []byte
-	for _, m := range members {
-		b = binary.BigEndian.AppendUint64(b, uint64(m.ID))
-	}
-	sum := sha1.Sum(b)
-	return binary.BigEndian.Uint64(sum[:8])
 }
 
 const fileName = "cluster.json"

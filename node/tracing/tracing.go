@@ -88,14 +88,15 @@ const parentHeader = "traceparent"
 
 var w3c propagation.TraceContext
 
-// Inject writes the trace of ctx into an operation that leaves this node.
-func (t *Tracer) Inject(ctx context.Context, op *pontoonpb.RangeOp) {
+// Inject returns the operation with the trace of ctx in it, a shallow copy
+// unless tracing is off.
+func (t *Tracer) Inject(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeOp {
 	if t == nil {
-		return
+		return op
 	}
 	c := propagation.MapCarrier{}
 	w3c.Inject(ctx, c)
-	op.Trace = []byte(c[parentHeader])
+	return &pontoonpb.RangeOp{RangeId: op.RangeId, Span: op.Span, Op: op.Op, Trace: []byte(c[parentHeader])}
 }
 
 // Serve runs a range operation under a span that continues the caller's

@@ -14,7 +14,7 @@ func TestATraceCrossesTheHopToTheLeader(t *testing.T) {
 	tr := New(exp, "n1")
 	op := &pontoonpb.RangeOp{RangeId: 3}
 	err := tr.Span(t.Context(), "gateway", func(ctx context.Context) error {
-		tr.Inject(ctx, op)
+		op = tr.Inject(ctx, op)
 		return nil
 	})
 	if err != nil {
@@ -36,7 +36,9 @@ func TestATraceCrossesTheHopToTheLeader(t *testing.T) {
 func TestOffItDoesNothing(t *testing.T) {
 	var tr *Tracer
 	op := &pontoonpb.RangeOp{}
-	tr.Inject(t.Context(), op)
+	if tr.Inject(t.Context(), op) != op {
+		t.Fatal("copied")
+	}
 	called := false
 	tr.Serve(t.Context(), op, func(context.Context, *pontoonpb.RangeOp) *pontoonpb.RangeReply {
 		called = true

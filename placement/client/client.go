@@ -45,6 +45,7 @@ type Client struct {
 	metrics metrics
 	seen    atomic.Int64
 	floor   atomic.Int64
+	root    atomic.Uint64 // term, for who asks without a lock
 	closed  context.Context
 	close   context.CancelFunc
 	wg      sync.WaitGroup
@@ -190,6 +191,10 @@ func (c *Client) Seen() proto.Revision { return proto.Revision(c.seen.Load()) }
 
 // Floor returns the compaction floor as last told.
 func (c *Client) Floor() proto.Revision { return proto.Revision(c.floor.Load()) }
+
+// Term returns the highest term of the root range known, 0 before the first
+// answer.
+func (c *Client) Term() proto.Term { return proto.Term(c.root.Load()) }
 
 // Boot returns the id of this process.
 func (c *Client) Boot() uint64 { return c.opts.Boot }

@@ -76,6 +76,7 @@ func (c *Client) take(s *session, r *pontoonpb.SequenceReply) bool {
 	c.inflight[len(c.inflight)-1] = nil
 	c.inflight = c.inflight[:len(c.inflight)-1]
 	c.term = proto.Term(r.Term)
+	c.root.Store(r.Term)
 	changed := c.raiseEpochs(r.Epochs)
 	epochs, hooks := c.epochs, c.onEpochs
 	c.mu.Unlock()

@@ -1,0 +1,206 @@
+package node
+
+import (
+	"context"
+	"path/filepath"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/pontoon-kv/pontoon/leasesvc"
+	"github.com/pontoon-kv/pontoon/node/admin"
+	"github.com/pontoon-kv/pontoon/node/api"
+	"github.com/pontoon-kv/pontoon/node/httpapi"
+	"github.com/pontoon-kv/pontoon/node/peers"
+	"github.com/pontoon-kv/pontoon/node/serve"
+	"github.com/pontoon-kv/pontoon/placement/client"
+	"github.com/pontoon-kv/pontoon/placement/directory"
+	"github.com/pontoon-kv/pontoon/placement/gossip"
+	"github.com/pontoon-kv/pontoon/placement/sequencer"
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft"
+	"github.com/pontoon-kv/pontoon/rangeraft/transport"
+	"github.com/pontoon-kv/pontoon/router"
+	"github.com/pontoon-kv/pontoon/router/rangecache"
+	"github.com/pontoon-kv/pontoon/watchmux"
+)
+
+// probeTimeout bounds one read of a health probe.
+const probeTimeout = 2 * time.Second
+
+// serveGrace is how long requests in flight may take while servers stop.
+const serveGrace = 3 * time.Second
+
+func engineDir(dataDir string) string { return filepath.Join(dataDir, "engine") }
+
+// openStore builds the store and what it leans on.
+func (n *Node) openStore(fresh bool) (err error) {
+	n.peers = peers.New(peers.Options{
+		Self: n.members.Self,
+		Dial: []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.ForceCodecV2(transport.Codec()))},
+	})
+	n.onClose(n.peers.Close)
+	for _, m := range n.members.Members {
+		if err := n.peers.Set(m.ID, m.PeerURLs[0]); err != nil {
+			return err
+		}
+	}
+	ranges := directory.Bootstrap(n.members.NodeIDs())
+	cache := rangecache.New(ranges...)
+	calls := &calls{tracer: n.tracer}
+	lookup := &lateDirectory{}
+	n.sender = router.NewSender(cache, lookup, calls)
+	n.directory = directory.New(n.sender)
+	lookup.Directory = n.directory
+	n.publisher = directory.NewPublisher(n.directory, directory.PublisherOptions{Logger: n.cfg.Logger})
+	n.onClose(n.publisher.Close)
+	if err := n.openSequencer(ranges[0], calls); err != nil {
+		return err
+	}
+	revoke := &revocation{}
+	n.lessor = leasesvc.NewLessor(leasesvc.LessorOptions{
+		Revoker: revoke, Sender: n.sender, Seen: n.numbers.Seen,
+		ElectionTimeout: n.cfg.ElectionTimeout, Logger: n.cfg.Logger, Registerer: n.registry,
+	})
+	n.onClose(n.lessor.Close)
+	home := leasesvc.NewHome(n.sender)
+	n.store, err = rangeraft.Open(rangeraft.Options{
+		NodeID: n.members.Self, ClusterID: n.members.ID, Engine: n.engine,
+		Sequencer: numbers{n.numbers}, LeaseHome: home, Resolver: n.sender, Lessor: n.lessor,
+		Root:      rootEvents{Server: n.sequencer, redirect: n.numbers.Redirect, self: n.members.Self, initial: n.publishInitial},
+		Directory: n.publisher, Peers: n.peers, Logger: n.cfg.Logger, Registerer: n.registry,
+		Fresh: fresh, DisableLeaderLease: !n.cfg.LeaderLease,
+		TickInterval: n.cfg.HeartbeatInterval, ElectionTicks: int(n.cfg.ElectionTimeout / n.cfg.HeartbeatInterval),
+	})
+	if err != nil {
+		return err
+	}
+	calls.store = n.store
+	n.onClose(n.store.Close)
+	n.buildGateway(cache, calls, home)
+	revoke.kv = n.kv
+	return nil
+}
+
+// openSequencer builds the sequencer beside the root replica and its client.
+func (n *Node) openSequencer(root *pontoonpb.Descriptor, calls *calls) (err error) {
+	n.sequencer = sequencer.NewServer(sequencer.Options{
+		ClusterID: n.members.ID, Limits: sequencer.LimitRecord{Sender: localRoot{calls}},
+		LeaderHint: n.rootLeader, Logger: n.cfg.Logger, Registerer: n.registry,
+	})
+	n.onClose(n.sequencer.Close)
+	var roots []proto.NodeID
+	for _, r := range root.Replicas {
+		roots = append(roots, proto.NodeID(r.NodeId))
+	}
+	n.numbers, err = client.New(client.Options{
+		Node: n.members.Self, Boot: n.boot, ClusterID: n.members.ID, Local: n.sequencer, Peers: n.peers,
+		Roots: func() []proto.NodeID { return roots }, Logger: n.cfg.Logger, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(n.numbers.Close)
+	return nil
+}
+
+// buildGateway builds what clients talk to.
+func (n *Node) buildGateway(cache *rangecache.Cache, calls *calls, home *leasesvc.Home) {
+	revs := revisions{n.numbers, n.tracer}
+	header := n.header()
+	n.kv = router.New(router.Options{
+		Node: n.members.Self, Boot: n.boot, Sender: n.sender, Cache: cache, Transport: calls,
+		Sequencer: routerRevisions{revs}, Replicas: n.store, Leases: home, Header: headers{header}, Logger: n.cfg.Logger,
+		RequestTimeout: n.cfg.RequestTimeout(), MaxRequestBytes: int(n.cfg.MaxRequestBytes), MaxTxnOps: int(n.cfg.MaxTxnOps),
+	})
+	n.onClose(n.kv.Close)
+	n.leases = leasesvc.NewService(leasesvc.ServiceOptions{
+		Sender: n.sender, Ranges: n.sender, Revoker: n.kv.Txns(), Sequencer: plainRevisions{revs}, Headers: leaseHeaders{header},
+		ElectionTimeout: n.cfg.ElectionTimeout, RequestTimeout: n.cfg.RequestTimeout(), Logger: n.cfg.Logger,
+	})
+	n.compactor = newCompactor(n.store, n.numbers, n.cfg.Logger)
+	n.onClose(n.compactor.close)
+	n.near = &replicas{self: n.members.Self, store: n.store, sender: n.sender, cache: cache}
+}
+
+func (n *Node) header() *api.Header {
+	return &api.Header{ClusterID: n.members.ID, MemberID: n.members.Self, Term: n.numbers.Term}
+}
+
+// build finishes the gateway and the servers.
+func (n *Node) build(context.Context) (err error) {
+	n.watch, err = watchmux.New(watchmux.Options{
+		ClusterID: n.members.ID, MemberID: uint64(n.members.Self),
+		RaftTerm:         func() uint64 { return uint64(n.numbers.Term()) },
+		ProgressInterval: n.cfg.WatchProgressNotifyInterval, MaxRequestBytes: int(n.cfg.MaxRequestBytes),
+		Logger: n.cfg.Logger, Registerer: n.registry,
+	}, watchmux.Ports{
+		Ranges: n.near, Feeds: n.near, History: n.near,
+		Sequencer: watchRevisions{revisions{n.numbers, n.tracer}}, Closer: n.store,
+	})
+	if err != nil {
+		return err
+	}
+	n.gossip, err = gossip.New(gossip.Options{
+		Node: n.members.Self, Peers: n.peers, Meta: n.meta, Seeds: n.members.NodeIDs, OnChange: n.gossipChanged, Logger: n.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(func() { n.gossip.Close() })
+	return nil
+}
+
+// gossipChanged follows a node that moved, and tells leaders of one that may
+// be gone.
+func (n *Node) gossipChanged(m gossip.Member) {
+	if m.Node == n.members.Self {
+		return
+	}
+	if m.State != gossip.Live {
+		n.store.NodeSuspect(m.Node)
+		return
+	}
+	if len(m.Meta.PeerURLs) > 0 {
+		if err := n.peers.Set(m.Node, m.Meta.PeerURLs[0]); err != nil {
+			n.cfg.Logger.Warn("a node gossips a bad address", "peer", m.Meta.PeerURLs[0], "error", err)
+		}
+	}
+}
+
+// serve starts the servers on the open listeners.
+func (n *Node) serve() {
+	view := clusterView{Sender: n.sender, node: n, dir: n.directory}
+	header := n.header()
+	client := grpc.NewServer(append(serve.ClientOptions(n.cfg.MaxRequestBytes), n.tracer.ServerOptions()...)...)
+	pb.RegisterKVServer(client, n.kv)
+	pb.RegisterWatchServer(client, n.watch)
+	pb.RegisterLeaseServer(client, n.leases)
+	pb.RegisterClusterServer(client, &api.Cluster{Header: header, Nodes: view})
+	pb.RegisterMaintenanceServer(client, &api.Maintenance{
+		Header: header, Sequencer: revisions{n.numbers, n.tracer}, Store: localStore{n.store, n.engine}, Ranges: n.sender,
+	})
+	pontoonpb.RegisterAdminServer(client, &admin.Server{Cluster: view})
+	healthpb.RegisterHealthServer(client, health.NewServer())
+	reflection.Register(client)
+
+	peer := grpc.NewServer(append(serve.PeerOptions(), grpc.ForceServerCodecV2(transport.Codec()))...)
+	pontoonpb.RegisterPeerServer(peer, &peerService{
+		Server: n.store.PeerServer(), sequencer: n.sequencer, gossip: n.gossip,
+		describe: n.describe, clusterID: n.members.ID,
+	})
+	n.servers = serve.NewServers(n.cfg.Logger)
+	n.servers.GRPC(peer, n.peerListeners)
+	n.servers.Both(client, httpapi.New(httpapi.Options{
+		Probe: probe{n}, Gatherer: n.registry, Pprof: n.cfg.EnablePprof, Timeout: probeTimeout,
+	}), n.clientListeners)
+	n.onClose(func() {
+		n.watch.Close() // its streams would outlast any grace
+		n.servers.Stop(serveGrace)
+	})
+}

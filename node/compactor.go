@@ -1,0 +1,85 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/placement/client"
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft"
+)
+
+// compactor brings the cluster's compaction floor into the logs of the ranges
+// led here, a range at a time (P41). It is woken when the floor changes, and
+// looks again now and then for ranges whose leader changed.
+type compactor struct {
+	store *rangeraft.Store
+	floor func() proto.Revision
+	log   *slog.Logger
+	wake  chan struct{}
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+const (
+	compactLook  = 5 * time.Second
+	compactPause = 5 * time.Millisecond // between ranges: the bounded rate of P41
+)
+
+func newCompactor(store *rangeraft.Store, numbers *client.Client, log *slog.Logger) *compactor {
+	c := &compactor{store: store, floor: numbers.Floor, log: log, wake: make(chan struct{}, 1), cancel: func() {}}
+	numbers.OnEpochs(func(client.Epochs) {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	})
+	return c
+}
+
+func (c *compactor) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.cancel = cancel
+	c.wg.Go(func() {
+		look := time.NewTicker(compactLook)
+		defer look.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-c.wake:
+			case <-look.C:
+			}
+			c.spread(ctx)
+		}
+	})
+}
+
+func (c *compactor) close() {
+	c.cancel()
+	c.wg.Wait()
+}
+
+func (c *compactor) spread(ctx context.Context) {
+	floor := c.floor()
+	for _, r := range c.store.Statuses() {
+		if r.LeaderNode != r.NodeId || r.Floor >= int64(floor) || ctx.Err() != nil {
+			continue
+		}
+		reply := c.store.Do(ctx, &pontoonpb.RangeOp{
+			RangeId: r.Desc.RangeId, Span: r.Desc.Span,
+			Op: &pontoonpb.RangeOp_Compact{Compact: &pontoonpb.CompactOp{Floor: int64(floor)}},
+		})
+		if err := proto.FromWire(reply.Error); err != nil {
+			c.log.Debug("the floor did not reach a range, it will be tried again", "range", r.Desc.RangeId, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(compactPause):
+		}
+	}
+}

@@ -1,0 +1,171 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/pontoon-kv/pontoon/leasesvc"
+	"github.com/pontoon-kv/pontoon/node/config"
+	"github.com/pontoon-kv/pontoon/node/membership"
+	"github.com/pontoon-kv/pontoon/node/peers"
+	"github.com/pontoon-kv/pontoon/node/serve"
+	"github.com/pontoon-kv/pontoon/node/tracing"
+	"github.com/pontoon-kv/pontoon/node/version"
+	"github.com/pontoon-kv/pontoon/placement/client"
+	"github.com/pontoon-kv/pontoon/placement/directory"
+	"github.com/pontoon-kv/pontoon/placement/gossip"
+	"github.com/pontoon-kv/pontoon/placement/sequencer"
+	"github.com/pontoon-kv/pontoon/rangeraft"
+	"github.com/pontoon-kv/pontoon/router"
+	"github.com/pontoon-kv/pontoon/storage"
+	"github.com/pontoon-kv/pontoon/watchmux"
+)
+
+// Node is one running process.
+type Node struct {
+	cfg      config.Config
+	members  *membership.Cluster
+	boot     uint64 // random, tells lives of the process apart
+	registry *prometheus.Registry
+	tracer   *tracing.Tracer
+
+	engine    *storage.Engine
+	peers     *peers.Peers
+	store     *rangeraft.Store
+	sequencer *sequencer.Server
+	numbers   *client.Client
+	directory *directory.Directory
+	publisher *directory.Publisher
+	gossip    *gossip.Gossip
+	sender    *router.Sender
+	kv        *router.KV
+	watch     *watchmux.Service
+	lessor    *leasesvc.Lessor
+	leases    *leasesvc.Service
+	compactor *compactor
+	near      *replicas
+
+	clientListeners, peerListeners []net.Listener
+	servers                        *serve.Servers
+
+	closers []func() // run in reverse by Stop
+}
+
+// Start builds and starts a node. It returns once the listeners are open; the
+// node serves as soon as it finds a quorum (GET /readyz). cfg must be
+// complete. ctx bounds the start only.
+func Start(ctx context.Context, cfg config.Config) (*Node, error) {
+	n := &Node{cfg: cfg, boot: rand.Uint64() | 1, registry: prometheus.NewRegistry()}
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registerVersion(n.registry)
+	for _, step := range []func(context.Context) error{n.open, n.build, n.start} {
+		if err := step(ctx); err != nil {
+			n.close()
+			return nil, err
+		}
+	}
+	cfg.Logger.Info("ready to serve client requests", "node", fmt.Sprintf("%x", uint64(n.members.Self)), "name", cfg.Name,
+		"cluster", fmt.Sprintf("%x", n.members.ID), "client_urls", cfg.ListenClientURLs, "peer_urls", cfg.ListenPeerURLs,
+		"version", version.Pontoon)
+	return n, nil
+}
+
+// open takes what only one process can have: the ports and the data.
+func (n *Node) open(ctx context.Context) (err error) {
+	if n.clientListeners, err = serve.Listen(n.cfg.ListenClientURLs); err != nil {
+		return err
+	}
+	n.onClose(func() { serve.CloseListeners(n.clientListeners) })
+	if n.peerListeners, err = serve.Listen(n.cfg.ListenPeerURLs); err != nil {
+		return err
+	}
+	n.onClose(func() { serve.CloseListeners(n.peerListeners) })
+	if n.tracer, err = tracing.Open(ctx, n.cfg.TracingEndpoint, n.cfg.Name); err != nil {
+		return err
+	}
+	n.onClose(func() { n.tracer.Close(context.Background()) })
+	members, known, err := loadMembers(&n.cfg)
+	if err != nil {
+		return err
+	}
+	n.members = members
+	n.engine, err = storage.Open(storage.Options{
+		Dir: engineDir(n.cfg.DataDir), CacheBytes: n.cfg.CacheBytes, Logger: n.cfg.Logger, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(func() {
+		if err := n.engine.Close(); err != nil {
+			n.cfg.Logger.Error("closing the engine", "error", err)
+		}
+	})
+	fresh, err := claim(n.engine, members, known)
+	if err != nil {
+		return err
+	}
+	if !known {
+		if err := members.Save(n.cfg.DataDir); err != nil {
+			return err
+		}
+	}
+	return n.openStore(fresh)
+}
+
+// start sets everything in motion, the listeners last.
+func (n *Node) start(ctx context.Context) error {
+	n.sequencer.Start()
+	n.numbers.Start()
+	n.lessor.Start()
+	n.publisher.Start()
+	n.watch.Start()
+	n.serve()
+	if err := n.store.Start(ctx); err != nil {
+		return err
+	}
+	n.gossip.Start()
+	n.compactor.start()
+	return nil
+}
+
+// Stop hands leaderships over, ends what clients have open and stops. ctx
+// bounds the hand-over; what it cuts off is left to elections.
+func (n *Node) Stop(ctx context.Context) error {
+	n.store.TransferAll(ctx)
+	n.close()
+	n.cfg.Logger.Info("stopped")
+	return nil
+}
+
+func (n *Node) onClose(fn func()) { n.closers = append(n.closers, fn) }
+
+// close undoes what was built, newest first.
+func (n *Node) close() {
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		n.closers[i]()
+	}
+	n.closers = nil
+}
+
+// Addrs returns the addresses of the client listeners.
+func (n *Node) Addrs() []net.Addr {
+	addrs := make([]net.Addr, len(n.clientListeners))
+	for i, l := range n.clientListeners {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+func registerVersion(r *prometheus.Registry) {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "pontoon_build_info", Help: "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": version.Pontoon, "etcd_api": version.Etcd, "commit": version.Commit()},
+	})
+	g.Set(1)
+	r.MustRegister(g)
+}

@@ -1,0 +1,40 @@
+package node
+
+import (
+	"context"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/rangeraft"
+	"github.com/pontoon-kv/pontoon/storage"
+)
+
+// probe answers health questions.
+type probe struct{ n *Node }
+
+// HasLeader reports whether the root range's leader is known.
+func (p probe) HasLeader() bool { return p.n.rootLeader() != 0 }
+
+// probeKey is the key that etcd's own probes read; it need not exist.
+const probeKey = "health"
+
+// Read serves one read of a key.
+func (p probe) Read(ctx context.Context, serializable bool) error {
+	_, err := p.n.kv.Range(ctx, &pb.RangeRequest{Key: []byte(probeKey), KeysOnly: true, Serializable: serializable})
+	return err
+}
+
+// rootLeader returns the leader of the root range as this node knows it.
+func (n *Node) rootLeader() proto.NodeID { return n.store.Leader(proto.RootRange) }
+
+// localStore is the store and its engine as the maintenance service sees them.
+type localStore struct {
+	*rangeraft.Store
+	engine *storage.Engine
+}
+
+func (s localStore) Sizes() (total, inUse int64) {
+	sizes := s.engine.Sizes()
+	return sizes.Disk, sizes.InUse
+}
