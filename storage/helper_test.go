@@ -8,6 +8,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/storage/enginekey"
 	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
@@ -118,4 +119,8 @@ func view(t testing.TB, e *Engine) *View {
 // effectsOf returns the effects of a test's entry: one new key.
 func effectsOf(rev int64) []*pontoonpb.Effect {
 	return []*pontoonpb.Effect{put(fmt.Sprintf("key-%d", rev), rev, rev, 1, "value")}
+}
+
+func versionKey(key []byte, rev proto.Revision) []byte {
+	return enginekey.AppendVersion(nil, key, rev)
 }

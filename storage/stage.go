@@ -136,32 +136,33 @@ func (b *spanTables) add(key, value []byte) error {
 
 // enter moves on to the space, deleting the rest of those before it.
 func (b *spanTables) enter(t enginekey.Tag) error {
-	if err := b.open(); err != nil {
-		return err
-	}
-	for enginekey.Replicated[b.space] != t {
+	for b.space < len(enginekey.Replicated) && enginekey.Replicated[b.space] != t {
 		if err := b.leave(); err != nil {
 			return err
 		}
-		if b.space == len(enginekey.Replicated) {
-			return fmt.Errorf("record of unknown space %#x", byte(t))
-		}
 	}
-	return nil
+	if b.space == len(enginekey.Replicated) {
+		return fmt.Errorf("record of unknown space %#x", byte(t))
+	}
+	return b.open()
 }
 
-// leave ends the current space.
+// leave ends the current space and its table. No table reaches over two
+// spaces: one may have to go in between, for what a former span leaves over.
 func (b *spanTables) leave() error {
+	if err := b.open(); err != nil {
+		return err
+	}
 	_, upper := enginekey.Bounds(enginekey.Replicated[b.space], b.span)
 	if err := b.w.deleteRange(b.from, upper); err != nil {
 		return err
 	}
-	if b.space++; b.space < len(enginekey.Replicated) {
-		b.from, _ = enginekey.Bounds(enginekey.Replicated[b.space], b.span)
-	}
-	return nil
+	b.space++
+	b.from = nil
+	return b.close()
 }
 
+// open starts a table unless one is open.
 func (b *spanTables) open() error {
 	if b.w != nil {
 		return nil
@@ -187,15 +188,12 @@ func (b *spanTables) cut(p []byte) error {
 }
 
 func (b *spanTables) finish() error {
-	if err := b.open(); err != nil {
-		return err
-	}
 	for b.space < len(enginekey.Replicated) {
 		if err := b.leave(); err != nil {
 			return err
 		}
 	}
-	return b.close()
+	return nil
 }
 
 func (b *spanTables) close() error {
