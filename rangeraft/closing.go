@@ -1,0 +1,307 @@
+package rangeraft
+
+import (
+	"sync"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/closed"
+	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
+)
+
+// closing drives the side stream of closed revisions (P19): one sender per
+// node, this one included, and one receiver for all of them.
+//
+//	idle leader --enter--> senders --frames--> peers' receivers
+//	Seen rises  --close--> senders --loopback-> own receiver --> feeds
+type closing struct {
+	s *Store
+
+	mu      sync.Mutex
+	senders map[proto.NodeID]*closed.Sender
+	recv    *closed.Receiver
+	streams map[proto.NodeID]uint64    // the current incoming stream of each peer
+	leaders map[proto.RangeID]*Replica // served here
+	in      map[proto.RangeID]*Replica // of leaders: in the side stream
+
+	number  proto.Revision // last number closed at
+	pending pendingClose
+}
+
+// pendingClose is the number of the last tick, to be closed at once a quorum
+// confirmed after it was learned: how ranges close without leader leases (P5).
+type pendingClose struct {
+	rev proto.Revision
+	at  leaderlease.Nanos
+}
+
+func newClosing(s *Store) *closing {
+	return &closing{
+		s: s, senders: map[proto.NodeID]*closed.Sender{}, recv: closed.NewReceiver(),
+		streams: map[proto.NodeID]uint64{}, leaders: map[proto.RangeID]*Replica{},
+		in: map[proto.RangeID]*Replica{},
+	}
+}
+
+func (c *closing) leading() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.leaders)
+}
+
+func (c *closing) startLeading(r *Replica) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaders[r.id] = r
+}
+
+func (c *closing) stopLeading(r *Replica) {
+	c.leave(r)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leaders[r.id] == r {
+		delete(c.leaders, r.id)
+	}
+}
+
+// enter puts an idle range into the stream of every node with a replica.
+func (c *closing) enter(r *Replica, nodes []proto.NodeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	until := c.leaseEnd(r.id, r)
+	for _, n := range nodes {
+		c.senderLocked(n).Enter(r.id, r.state.Term, r.state.Index, until)
+	}
+	c.in[r.id] = r
+	c.flushSelfLocked()
+	c.kickLocked(nodes)
+}
+
+func (c *closing) leave(r *Replica) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leaveLocked(r)
+}
+
+func (c *closing) leaveLocked(r *Replica) {
+	if c.in[r.id] != r {
+		return
+	}
+	delete(c.in, r.id)
+	for _, s := range c.senders {
+		s.Leave(r.id)
+	}
+}
+
+func (c *closing) senderLocked(n proto.NodeID) *closed.Sender {
+	s := c.senders[n]
+	if s == nil {
+		s = closed.NewSender()
+		s.Close(c.number, 0, nil)
+		c.senders[n] = s
+	}
+	return s
+}
+
+// leaseEnd is how long a range may stay in: while its leader lease is valid,
+// or without leases as long as the last quorum is newer than the number.
+func (c *closing) leaseEnd(id proto.RangeID, r *Replica) time.Duration {
+	if c.s.opts.DisableLeaderLease {
+		if r.quorumAt.Load() >= int64(c.pending.at) {
+			return time.Duration(c.s.opts.Now()) + 1
+		}
+		return 0
+	}
+	return time.Duration(max(0, r.leaseUntil.Load()))
+}
+
+// close raises the number to rev, learned just before now.
+func (c *closing) close(rev proto.Revision) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closeLocked(rev)
+}
+
+func (c *closing) closeLocked(rev proto.Revision) {
+	if rev <= c.number {
+		return
+	}
+	c.number = rev
+	now := time.Duration(c.s.opts.Now())
+	var expired []*Replica
+	for _, s := range c.senders {
+		for _, id := range s.Close(rev, now, func(id proto.RangeID) time.Duration { return c.leaseEnd(id, c.in[id]) }) {
+			if r := c.in[id]; r != nil {
+				expired = append(expired, r)
+			}
+		}
+	}
+	for _, r := range expired {
+		c.leaveLocked(r)
+		r.post(r.outOfClosed)
+	}
+	c.flushSelfLocked()
+	for n := range c.senders {
+		c.kickLocked([]proto.NodeID{n})
+	}
+}
+
+// tick closes at what was seen.
+func (c *closing) tick() {
+	seen := c.s.opts.Sequencer.Seen()
+	if !c.s.opts.DisableLeaderLease {
+		c.close(seen)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closeLocked(c.pending.rev)
+	c.pending = pendingClose{seen, c.s.opts.Now()}
+}
+
+// push closes at a number that somebody waits for (P26).
+func (c *closing) push(rev proto.Revision) {
+	c.s.opts.Sequencer.ObservePush(rev)
+	if !c.s.opts.DisableLeaderLease {
+		c.close(max(rev, c.s.opts.Sequencer.Seen()))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, r := range c.leaders {
+		if c.in[id] == nil {
+			r.post(r.closeIdle)
+		}
+	}
+}
+
+func (c *closing) kickLocked(nodes []proto.NodeID) {
+	for _, n := range nodes {
+		if n != c.s.opts.NodeID {
+			c.s.transport.Kick(n)
+		}
+	}
+}
+
+// flushSelfLocked moves the loopback stream on.
+func (c *closing) flushSelfLocked() {
+	s := c.senders[c.s.opts.NodeID]
+	if s == nil {
+		return
+	}
+	if u := s.Flush(); u != nil {
+		c.receivedLocked(c.s.opts.NodeID, u)
+	}
+}
+
+// updates returns what a stream to a node has to say next.
+func (c *closing) updates(to proto.NodeID, fresh bool) []*pontoonpb.ClosedUpdate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.senderLocked(to)
+	if fresh {
+		s.Reset()
+	}
+	if u := s.Flush(); u != nil {
+		return []*pontoonpb.ClosedUpdate{u}
+	}
+	return nil
+}
+
+// received takes the updates of a peer's frame. Those of a stream that a newer
+// one replaced are void.
+func (c *closing) received(from proto.NodeID, stream uint64, updates []*pontoonpb.ClosedUpdate) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch cur := c.streams[from]; {
+	case stream < cur:
+		return
+	case stream > cur:
+		c.streams[from] = stream
+		c.recv.Reset(from)
+	}
+	for _, u := range updates {
+		c.receivedLocked(from, u)
+	}
+}
+
+func (c *closing) receivedLocked(from proto.NodeID, u *pontoonpb.ClosedUpdate) {
+	for _, id := range c.recv.Update(from, u) {
+		if r := c.s.replica(id); r != nil {
+			p := r.published.Load()
+			r.hub.Advance(max(p.closed, c.recv.Closed(id, p.term, p.index)))
+		}
+	}
+}
+
+func (c *closing) ended(from proto.NodeID, stream uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.streams[from] == stream {
+		c.recv.Reset(from)
+	}
+}
+
+// believed is what the side streams grant to a replica that applied up to
+// index.
+func (c *closing) believed(id proto.RangeID, term proto.Term, index proto.Index) proto.Revision {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.recv.Closed(id, term, index)
+}
+
+// watch makes rises of a range's closed revision reach its feed.
+func (c *closing) watch(id proto.RangeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recv.Watch(id)
+}
+
+func (c *closing) forget(id proto.RangeID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recv.Forget(id)
+}
+
+// closeIdle puts the range into the side stream if it is idle, unlocked and
+// its leader lease is valid after it was found so (P19).
+func (r *Replica) closeIdle() {
+	if r.ev == nil || r.inClosed || !r.ev.Unlocked() {
+		return
+	}
+	if _, idle := r.ev.IdleClosed(); !idle {
+		return
+	}
+	now := r.s.opts.Now()
+	if !r.s.opts.DisableLeaderLease && !r.lease.Valid(now) {
+		return
+	}
+	if r.s.opts.DisableLeaderLease && r.quorumAt.Load() == int64(leaderlease.Never) {
+		return
+	}
+	var nodes []proto.NodeID
+	for _, rep := range r.desc.Load().GetReplicas() {
+		nodes = append(nodes, proto.NodeID(rep.NodeId))
+	}
+	r.inClosed = true
+	r.s.closing.enter(r, nodes)
+}
+
+// leaveClosed takes the range out of the side stream, before anything is in
+// flight.
+func (r *Replica) leaveClosed() {
+	if r.inClosed {
+		r.inClosed = false
+		r.s.closing.leave(r)
+	}
+}
+
+// outOfClosed follows an expiry found by the side stream.
+func (r *Replica) outOfClosed() { r.leaveClosed() }
+
+// advanceFeed tells subscribers of this replica how far it is closed.
+func (r *Replica) advanceFeed() {
+	if r.hub.Subscribers() > 0 {
+		r.hub.Advance(r.closed())
+	}
+}

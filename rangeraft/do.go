@@ -1,0 +1,155 @@
+package rangeraft
+
+import (
+	"context"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+// Do runs one operation on a local replica and blocks until it is answered or
+// ctx ends. The reply is never nil; its error is typed.
+func (s *Store) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+	r, err := s.lookup(op)
+	if err != nil {
+		return refusal(err)
+	}
+	switch o := op.Op.(type) {
+	case *pontoonpb.RangeOp_Read:
+		return r.doRead(ctx, op, o.Read)
+	case *pontoonpb.RangeOp_SysRead:
+		return r.doSysRead(ctx, op, o.SysRead)
+	case *pontoonpb.RangeOp_LeaseKeys:
+		return r.doLeaseKeys(ctx, op, o.LeaseKeys)
+	case *pontoonpb.RangeOp_History:
+		return r.doHistory(ctx, op, o.History)
+	case *pontoonpb.RangeOp_Hash:
+		return r.doHash(ctx, op, o.Hash)
+	case *pontoonpb.RangeOp_Status:
+		return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Status{Status: r.status()}}
+	case *pontoonpb.RangeOp_Transfer:
+		return r.doTransfer(ctx, proto.NodeID(o.Transfer.ToNode))
+	case *pontoonpb.RangeOp_Lease:
+		return r.doLease(ctx, op, o.Lease)
+	case *pontoonpb.RangeOp_Lock:
+		return r.doLock(ctx, op)
+	case *pontoonpb.RangeOp_Compact:
+		return r.doCompact(ctx, op, o.Compact)
+	case nil:
+		return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "operation is missing"))
+	default:
+		return r.run(ctx, newRequest(op))
+	}
+}
+
+// lookup finds the replica and checks the span against its applied descriptor
+// (P21). An evaluated operation is checked again in its turn.
+func (s *Store) lookup(op *pontoonpb.RangeOp) (*Replica, *proto.RangeError) {
+	r := s.replica(proto.RangeID(op.RangeId))
+	span := proto.SpanOf(op.Span)
+	if r != nil && r.desc.Load() != nil {
+		if r.span().Covers(span) {
+			return r, nil
+		}
+		return nil, proto.Mismatch(s.known(span)...)
+	}
+	if known := s.known(span); len(known) > 0 && len(span.Start) > 0 {
+		return nil, proto.Mismatch(known...)
+	}
+	return nil, proto.Errorf(pontoonpb.RangeErrorCode_RANGE_NOT_FOUND, "range %d has no replica here", op.RangeId)
+}
+
+// gate waits until a read of span at rev may be served from the applied state,
+// led from here (P20).
+func (r *Replica) gate(ctx context.Context, span proto.Span, rev proto.Revision, txn *pontoonpb.TxnID) *pontoonpb.RangeError {
+	q := &request{done: make(chan *pontoonpb.RangeReply, 1), gate: true, span: span, rev: rev, txn: txn}
+	return r.run(ctx, q).Error
+}
+
+// prove waits until the leadership is proven for an instant after the call.
+func (r *Replica) prove(ctx context.Context, span proto.Span) *pontoonpb.RangeError {
+	q := &request{done: make(chan *pontoonpb.RangeReply, 1), noGate: true, span: span}
+	return r.run(ctx, q).Error
+}
+
+// closedOrGate lets a replica serve what it knows to be closed, and the leader
+// anything.
+func (r *Replica) closedOrGate(ctx context.Context, span proto.Span, rev proto.Revision) *pontoonpb.RangeError {
+	if r.closed() >= rev {
+		return nil
+	}
+	e := r.gate(ctx, span, rev, nil)
+	if e != nil && e.Code == pontoonpb.RangeErrorCode_NOT_LEADER {
+		return &pontoonpb.RangeError{Code: pontoonpb.RangeErrorCode_STALE_CLOSED, LeaderNode: e.LeaderNode,
+			Message: "closed revision of this replica is below the revision asked for"}
+	}
+	return e
+}
+
+func (r *Replica) doLock(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+	q := newRequest(op)
+	reply := r.run(ctx, q)
+	if reply.Error == nil && q.lockedReads != nil {
+		if err := r.readUnderLocks(op, q.lockedReads, reply.GetLock()); err != nil {
+			return refusal(err)
+		}
+	}
+	return reply
+}
+
+func (r *Replica) doLease(ctx context.Context, op *pontoonpb.RangeOp, l *pontoonpb.LeaseOp) *pontoonpb.RangeReply {
+	switch l.Kind {
+	case pontoonpb.LeaseOpKind_LEASE_KEEPALIVE, pontoonpb.LeaseOpKind_LEASE_TTL, pontoonpb.LeaseOpKind_LEASE_LIST:
+	default:
+		return r.run(ctx, newRequest(op))
+	}
+	if e := r.prove(ctx, proto.SpanOf(op.Span)); e != nil {
+		return &pontoonpb.RangeReply{Error: e}
+	}
+	if r.s.opts.Lessor == nil {
+		return refusal(unavailable("leases are not served here"))
+	}
+	reply, err := r.s.opts.Lessor.Serve(ctx, r.id, l)
+	if err != nil {
+		return refusal(err)
+	}
+	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Lease{Lease: reply}}
+}
+
+func (r *Replica) doCompact(ctx context.Context, op *pontoonpb.RangeOp, c *pontoonpb.CompactOp) *pontoonpb.RangeReply {
+	reply := r.run(ctx, newRequest(op))
+	if reply.Error != nil || !c.WaitDropped {
+		return reply
+	}
+	select {
+	case err := <-r.s.dropper.Request(r.id):
+		if err != nil {
+			return refusal(unavailable("dropping: %v", err))
+		}
+		return reply
+	case <-ctx.Done():
+		return refusal(unavailable("dropping goes on: %v", ctx.Err()))
+	}
+}
+
+// background runs fn on a goroutine that Close waits for.
+func (s *Store) background(fn func()) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.stopped {
+		return
+	}
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		fn()
+	}()
+}
+
+// deadline returns a context that ends with the store or after d.
+func (s *Store) deadline(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(s.ctx, d)
+}
+
+func (s *Store) after(d time.Duration) <-chan time.Time { return time.After(d) }

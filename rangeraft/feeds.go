@@ -1,0 +1,63 @@
+package rangeraft
+
+import (
+	"context"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/feed"
+	"github.com/pontoon-kv/pontoon/storage"
+)
+
+// OpenFeed subscribes to a local replica. The error is typed: RANGE_MISMATCH
+// with the descriptors known, or RANGE_NOT_FOUND.
+func (s *Store) OpenFeed(ctx context.Context, req *pontoonpb.FeedRequest) (Feed, error) {
+	r, refused := s.lookup(&pontoonpb.RangeOp{RangeId: req.RangeId, Span: req.Span})
+	if refused != nil {
+		return nil, refused
+	}
+	s.closing.watch(r.id)
+	r.hub.Advance(r.closed())
+	sub, err := r.hub.Subscribe(proto.SpanOf(req.Span), proto.Revision(req.From), r.openFeedView)
+	if proto.HasCode(err, pontoonpb.RangeErrorCode_RANGE_MISMATCH) {
+		err = proto.Mismatch(s.known(proto.SpanOf(req.Span))...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sub, nil
+}
+
+// feedView is an engine view as the feed's catch-up scan wants it.
+type feedView struct {
+	v *storage.View
+	r *Replica
+}
+
+func (r *Replica) openFeedView() (feed.View, error) {
+	v, err := r.s.opts.Engine.NewLongView()
+	if err != nil {
+		return nil, err
+	}
+	return feedView{v, r}, nil
+}
+
+// Applied implements feed.View (P24, P41).
+func (f feedView) Applied() (proto.Index, proto.Revision, error) {
+	st, err := f.v.Applied(f.r.id)
+	return st.Index, st.Floor, err
+}
+
+// Changes implements feed.View.
+func (f feedView) Changes(span proto.Span, from, to proto.Revision, fn func(*pontoonpb.ChangeEvent) bool) error {
+	return f.v.Changes(span, from, to, func(ver *storage.Version) (bool, error) {
+		return fn(changeEvent(ver)), nil
+	})
+}
+
+// Close implements feed.View.
+func (f feedView) Close() {
+	if err := f.v.Close(); err != nil {
+		f.r.s.fault("close a view", err)
+	}
+}

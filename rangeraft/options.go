@@ -1,0 +1,120 @@
+package rangeraft
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/rangeraft/feed"
+	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
+	"github.com/pontoon-kv/pontoon/storage"
+)
+
+// Options of a Store. Zero values mean the default.
+type Options struct {
+	NodeID    proto.NodeID
+	ClusterID uint64
+	Engine    *storage.Engine // owned by the caller, open until after Close
+
+	Sequencer Sequencer
+	LeaseHome LeaseHome
+	Resolver  Resolver
+	Lessor    Lessor     // nil: leases are not served
+	Root      RootEvents // nil: no sequencer here
+	Directory Directory  // nil: nobody listens
+	Peers     Peers
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil: metrics are not exported
+
+	// Fresh says that every range in the engine was made by this process start:
+	// no earlier life can have promised anything (P3).
+	Fresh bool
+	// DisableLeaderLease makes every use of the leader lease a quorum round (P5).
+	DisableLeaderLease bool
+	// TickInterval is the heartbeat interval and the unit of ElectionTicks.
+	// Default 100 ms, as in etcd.
+	TickInterval time.Duration
+	// ElectionTicks is the election timeout in ticks. Default 10.
+	ElectionTicks int
+	// ClockDriftPerMille bounds how far two monotonic clocks drift apart (P4).
+	// Default 10.
+	ClockDriftPerMille int64
+	// Now is the monotonic clock. Default: one that counts suspended time.
+	Now func() leaderlease.Nanos
+
+	// Workers process ranges. Default: twice the processors, at least 4.
+	Workers int
+	// MaxInflight bounds append messages in flight to a follower. Default 256.
+	MaxInflight int
+	// MaxMessageBytes bounds the entries of one append message. Default 1 MiB.
+	MaxMessageBytes uint64
+	// MaxUncommittedBytes bounds what a leader has in its log uncommitted.
+	// Default 64 MiB.
+	MaxUncommittedBytes uint64
+
+	// LogEntries is how long a log grows before the leader drops what every
+	// live replica has. Default 4096.
+	LogEntries uint64
+	// LogEntriesMax is how long a log grows before replicas that lag are left to
+	// a raft snapshot. Default 65536.
+	LogEntriesMax uint64
+	// Snapshots bounds raft snapshots being sent at a time. Default 2.
+	Snapshots int
+	// SnapshotBytesPerSecond bounds their rate. Default 64 MiB.
+	SnapshotBytesPerSecond int
+
+	// Feed bounds the feeds of each replica.
+	Feed feed.Options
+	// MaxBatchBytes bounds the effects of one entry. Default 1 MiB.
+	MaxBatchBytes int
+}
+
+// Validate fills defaults and names what is missing.
+func (o *Options) Validate() error {
+	if o.NodeID == 0 || o.Engine == nil || o.Sequencer == nil || o.Peers == nil {
+		return errors.New("rangeraft: NodeID, Engine, Sequencer and Peers are required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = monotonicNow
+	}
+	setDefault(&o.TickInterval, 100*time.Millisecond)
+	setDefault(&o.ElectionTicks, 10)
+	setDefault(&o.ClockDriftPerMille, 10)
+	setDefault(&o.Workers, max(4, 2*runtime.GOMAXPROCS(0)))
+	setDefault(&o.MaxInflight, 256)
+	setDefault(&o.MaxMessageBytes, 1<<20)
+	setDefault(&o.MaxUncommittedBytes, 64<<20)
+	setDefault(&o.LogEntries, 4096)
+	setDefault(&o.LogEntriesMax, 65536)
+	setDefault(&o.Snapshots, 2)
+	setDefault(&o.SnapshotBytesPerSecond, 64<<20)
+	setDefault(&o.MaxBatchBytes, 1<<20)
+	if o.ElectionTicks < 4 {
+		return fmt.Errorf("rangeraft: ElectionTicks %d leaves no leader lease", o.ElectionTicks)
+	}
+	if o.LogEntriesMax < o.LogEntries {
+		return errors.New("rangeraft: LogEntriesMax is below LogEntries")
+	}
+	return nil
+}
+
+// electionTimeout is the least time without a leader before an election.
+func (o *Options) electionTimeout() time.Duration {
+	return time.Duration(o.ElectionTicks) * o.TickInterval
+}
+
+func setDefault[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}

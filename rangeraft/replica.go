@@ -1,0 +1,294 @@
+package rangeraft
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/evaluator"
+	"github.com/pontoon-kv/pontoon/rangeraft/feed"
+	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
+	"github.com/pontoon-kv/pontoon/storage"
+)
+
+// Replica is one member of a range's group.
+type Replica struct {
+	s         *Store
+	id        proto.RangeID
+	replicaID proto.ReplicaID
+	log       *slog.Logger
+	turn      turn // of the scheduler
+	inbox     inbox
+
+	// Published for readers without mu.
+	desc        atomic.Pointer[pontoonpb.Descriptor] // applied; nil: uninitialised
+	leaderNode  atomic.Uint64                        // 0: not known
+	published   atomic.Pointer[position]             // applied, visible and told to the feed
+	servingTerm atomic.Uint64                        // term in which the range is served here
+	leaseUntil  atomic.Int64                         // end of the leader lease; leaderlease.Never without
+	quorumAt    atomic.Int64                         // quorum time, for closing without leader leases
+	hub         *feed.Hub                            // never nil once initialised
+	peersOf     atomic.Pointer[map[uint64]proto.NodeID]
+
+	mu       sync.Mutex // I1: guards everything below
+	gone     bool       // replaced or stopped: nothing may happen any more
+	rn       *raft.RawNode
+	state    storage.AppliedState
+	lease    *leaderlease.Lease
+	promise  *leaderlease.Promise
+	raftRole raft.StateType
+	term     proto.Term
+	beat     leaderlease.ID // round of the Ready being handled; 0: none yet
+	wantBeat bool           // a round must start at the end of the turn
+	retry    int            // ticks on which to campaign again after a split
+	staged   []*stagedSnapshot
+	sending  map[proto.ReplicaID]proto.Index // raft snapshots under way
+	reload   bool                            // a raft snapshot replaced the state
+
+	leader // set while raft says leader
+}
+
+// position is how far a replica's applied state is visible.
+type position struct {
+	index  proto.Index
+	term   proto.Term
+	closed proto.Revision
+}
+
+// inbox collects what waits for a replica's turn.
+type inbox struct {
+	mu       sync.Mutex
+	messages []*raftpb.Message
+	requests []*request
+	calls    []func()
+	ticked   bool
+}
+
+// mail is an emptied inbox.
+type mail struct {
+	messages []*raftpb.Message
+	requests []*request
+	calls    []func()
+	ticked   bool
+}
+
+func (m *mail) empty() bool {
+	return len(m.messages) == 0 && len(m.requests) == 0 && len(m.calls) == 0 && !m.ticked
+}
+
+func (b *inbox) take() mail {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := mail{b.messages, b.requests, b.calls, b.ticked}
+	b.messages, b.requests, b.calls, b.ticked = nil, nil, nil, false
+	return m
+}
+
+// maxInboxMessages bounds raft messages that wait for a turn; raft repeats
+// what is dropped beyond. Local responses are never dropped.
+const maxInboxMessages = 16384
+
+// newReplica makes a replica over what the engine holds of it. bound: an
+// earlier life may have promised not to vote (P3).
+func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (*Replica, error) {
+	store := s.opts.Engine.Log(id)
+	st := store.Applied()
+	r := &Replica{
+		s: s, id: id, replicaID: self, state: st,
+		log:     s.log.With(slog.Uint64("range", uint64(id))),
+		lease:   leaderlease.NewLease(self, leaderlease.Duration(s.opts.electionTimeout(), s.opts.TickInterval, s.opts.ClockDriftPerMille)),
+		promise: leaderlease.NewPromise(s.opts.electionTimeout(), s.opts.ElectionTicks, s.started, bound),
+		sending: map[proto.ReplicaID]proto.Index{},
+	}
+	desc := store.Descriptor()
+	r.hub = feed.NewHub(s.opts.Feed, proto.SpanOf(desc.GetSpan()), desc.GetGeneration(), st.Closed)
+	r.leaseUntil.Store(int64(leaderlease.Never))
+	r.quorumAt.Store(int64(leaderlease.Never))
+	r.setDescriptor(desc)
+	r.publish()
+	rn, err := raft.NewRawNode(&raft.Config{
+		ID: uint64(self), ElectionTick: s.opts.ElectionTicks, HeartbeatTick: 1,
+		Storage: store, Applied: uint64(st.Index), AsyncStorageWrites: true,
+		MaxSizePerMsg: s.opts.MaxMessageBytes, MaxCommittedSizePerReady: 16 << 20,
+		MaxUncommittedEntriesSize: s.opts.MaxUncommittedBytes, MaxInflightMsgs: s.opts.MaxInflight,
+		CheckQuorum: true, PreVote: true, DisableProposalForwarding: true, StepDownOnRemoval: true,
+		Logger: raftLogger{r.log},
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.rn = rn
+	bs := rn.BasicStatus()
+	r.term = proto.Term(bs.HardState.GetTerm())
+	return r, nil
+}
+
+// setDescriptor publishes the applied descriptor.
+func (r *Replica) setDescriptor(d *pontoonpb.Descriptor) {
+	nodes := map[uint64]proto.NodeID{}
+	for _, rep := range d.GetReplicas() {
+		nodes[rep.ReplicaId] = proto.NodeID(rep.NodeId)
+	}
+	if old := r.peersOf.Load(); d == nil && old != nil {
+		return
+	}
+	r.peersOf.Store(&nodes)
+	r.desc.Store(d)
+}
+
+// learnPeer remembers the node of a replica that an uninitialised one has no
+// descriptor for.
+func (r *Replica) learnPeer(id uint64, node proto.NodeID) {
+	old := *r.peersOf.Load()
+	if r.desc.Load() != nil || old[id] == node {
+		return
+	}
+	nodes := map[uint64]proto.NodeID{id: node}
+	for k, v := range old {
+		if k != id {
+			nodes[k] = v
+		}
+	}
+	r.peersOf.Store(&nodes)
+}
+
+// publish shows how far the applied state has come, after the feed has it.
+func (r *Replica) publish() {
+	r.published.Store(&position{r.state.Index, r.state.Term, r.state.Closed})
+}
+
+func (r *Replica) span() proto.Span { return proto.SpanOf(r.desc.Load().GetSpan()) }
+
+// closed is what the replica knows to be closed: by entries, or by the side
+// stream.
+func (r *Replica) closed() proto.Revision {
+	p := r.published.Load()
+	return max(p.closed, r.s.closing.believed(r.id, p.term, p.index))
+}
+
+// receive takes a message of raft for the replica's next turn.
+func (r *Replica) receive(m *raftpb.Message) {
+	r.inbox.mu.Lock()
+	if len(r.inbox.messages) >= maxInboxMessages && !raft.IsLocalMsgTarget(m.GetFrom()) && m.GetFrom() != uint64(r.replicaID) {
+		r.inbox.mu.Unlock()
+		return
+	}
+	r.inbox.messages = append(r.inbox.messages, m)
+	r.inbox.mu.Unlock()
+	r.s.scheduler.signal(r)
+}
+
+// post runs fn in the replica's next turn, under mu.
+func (r *Replica) post(fn func()) {
+	r.inbox.mu.Lock()
+	r.inbox.calls = append(r.inbox.calls, fn)
+	r.inbox.mu.Unlock()
+	r.s.scheduler.signal(r)
+}
+
+func (r *Replica) submit(q *request) {
+	r.inbox.mu.Lock()
+	r.inbox.requests = append(r.inbox.requests, q)
+	r.inbox.mu.Unlock()
+	r.s.scheduler.signal(r)
+}
+
+func (r *Replica) tick() {
+	r.inbox.mu.Lock()
+	r.inbox.ticked = true
+	r.inbox.mu.Unlock()
+	r.s.scheduler.signal(r)
+}
+
+// process is a turn: everything that waits, then what follows from it.
+func (r *Replica) process() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.inbox.take()
+	if r.gone {
+		refuseAll(m.requests, unavailable("replica is gone"))
+		return
+	}
+	for _, msg := range m.messages {
+		r.step(msg)
+	}
+	r.ready()
+	for _, fn := range m.calls {
+		fn()
+	}
+	for _, q := range m.requests {
+		r.begin(q)
+	}
+	if m.ticked {
+		r.onTick()
+	}
+	r.settle()
+}
+
+// settle drives evaluator and raft until both are quiet.
+func (r *Replica) settle() {
+	for {
+		r.drain()
+		if r.wantBeat {
+			r.wantBeat = false
+			r.startRound()
+		}
+		if !r.rn.HasReady() {
+			break
+		}
+		r.ready()
+	}
+	r.state0.close()
+}
+
+// stop ends the replica for good.
+func (r *Replica) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gone {
+		return
+	}
+	r.lost(unavailable("node is stopping"))
+	r.gone = true
+	m := r.inbox.take()
+	refuseAll(m.requests, unavailable("node is stopping"))
+	for _, st := range r.staged {
+		st.discard()
+	}
+	r.hub.Close(proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, "node is stopping"))
+}
+
+func unavailable(format string, args ...any) *proto.RangeError {
+	return proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, format, args...)
+}
+
+// status describes the range as this replica sees it; nil while uninitialised.
+func (r *Replica) status() *pontoonpb.RangeStatus {
+	d := r.desc.Load()
+	if d == nil {
+		return nil
+	}
+	log := r.s.opts.Engine.Log(r.id)
+	st := log.Applied()
+	firstIndex, _ := log.FirstIndex()
+	lastIndex, _ := log.LastIndex()
+	size, err := r.s.opts.Engine.SizeOf(proto.SpanOf(d.Span))
+	if err != nil {
+		size = 0
+	}
+	hs, _, _ := log.InitialState()
+	return &pontoonpb.RangeStatus{
+		Desc: d, LeaderNode: r.leaderNode.Load(), Term: hs.GetTerm(),
+		AppliedIndex: uint64(st.Index), FirstIndex: firstIndex, LastIndex: lastIndex,
+		Closed: int64(r.closed()), Floor: int64(st.Floor), LiveKeys: st.LiveKeys, SizeBytes: size,
+		NodeId:           uint64(r.s.opts.NodeID),
+		LeaderLeaseValid: r.leaseUntil.Load() > int64(r.s.opts.Now()),
+	}
+}
+
+var _ evaluator.State = (*stateReader)(nil)

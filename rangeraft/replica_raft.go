@@ -1,0 +1,195 @@
+package rangeraft
+
+import (
+	"bytes"
+	"log/slog"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	pproto "github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
+)
+
+// campaignTransfer is the context of votes asked for at the old leader's word.
+const campaignTransfer = "CampaignTransfer"
+
+// step hands one message to raft, keeping the promise and the lease.
+func (r *Replica) step(m *raftpb.Message) {
+	now := r.s.opts.Now()
+	switch m.GetType() {
+	case raftpb.MsgVote, raftpb.MsgPreVote:
+		transfer := bytes.Equal(m.GetContext(), []byte(campaignTransfer))
+		if !transfer && !r.promise.Free(now) {
+			return // P3
+		}
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+		if pproto.Term(m.GetTerm()) >= r.term {
+			r.promise.Heard(now)
+		}
+	case raftpb.MsgHeartbeatResp:
+		r.heartbeatAnswered(m)
+	}
+	if err := r.rn.Step(m); err != nil && err != raft.ErrProposalDropped {
+		r.log.Debug("raft refused a message", slog.String("type", m.GetType().String()), slog.Any("error", err))
+	}
+	if m.GetType() == raftpb.MsgStorageAppendResp && m.GetSnapshot() != nil {
+		r.snapshotApplied()
+	}
+}
+
+// heartbeatAnswered takes the id out of the response: raft would read it as a
+// position of its own read index.
+func (r *Replica) heartbeatAnswered(m *raftpb.Message) {
+	id, ok := leaderlease.ParseID(m.GetContext())
+	m.Context = nil
+	if !ok || !r.leading || pproto.Term(m.GetTerm()) != r.term {
+		return
+	}
+	r.lease.Acked(pproto.ReplicaID(m.GetFrom()), id)
+	r.leaseRenewed()
+}
+
+// onTick passes a tick on.
+func (r *Replica) onTick() {
+	now := r.s.opts.Now()
+	if r.promise.Tick(now, r.leading, r.single()) { // P3
+		r.rn.Tick()
+	}
+	if r.retry > 0 && r.leaderNode.Load() == 0 && r.promise.Free(now) {
+		r.retry--
+		r.campaign()
+	}
+	r.leaderTick(now)
+}
+
+// single reports whether this replica is the only voter.
+func (r *Replica) single() bool {
+	d := r.desc.Load()
+	voters := 0
+	for _, rep := range d.GetReplicas() {
+		if !rep.Learner {
+			voters++
+		}
+	}
+	return voters == 1
+}
+
+// campaignIfSingle makes the only voter leader at once.
+func (r *Replica) campaignIfSingle() {
+	if r.single() {
+		r.campaign()
+	}
+}
+
+func (r *Replica) campaign() {
+	if err := r.rn.Campaign(); err != nil {
+		r.log.Debug("campaign refused", slog.Any("error", err))
+	}
+}
+
+// startRound sends a heartbeat to everyone now.
+func (r *Replica) startRound() {
+	if !r.leading {
+		return
+	}
+	r.s.metrics.leaseRounds.Inc()
+	// The beat is raft's own local message; it takes it from a local thread.
+	_ = r.rn.Step(&raftpb.Message{Type: raftpb.MsgBeat.Enum(), From: new(raft.LocalApplyThread)})
+}
+
+// ready handles what raft has to do until it has nothing left.
+func (r *Replica) ready() {
+	for r.rn.HasReady() {
+		rd := r.rn.Ready()
+		if rd.HardState != nil {
+			r.term = pproto.Term(rd.HardState.GetTerm())
+		}
+		if rd.SoftState != nil {
+			r.roleChanged(rd.SoftState)
+		}
+		r.beat = 0
+		for _, m := range rd.Messages {
+			switch m.GetTo() {
+			case raft.LocalAppendThread:
+				r.append(m)
+			case raft.LocalApplyThread:
+				r.apply(m.GetEntries())
+				for _, resp := range m.GetResponses() {
+					r.step(resp)
+				}
+			default:
+				r.send(m)
+			}
+		}
+	}
+}
+
+// append hands a MsgStorageAppend to the log writer.
+func (r *Replica) append(m *raftpb.Message) {
+	it := appendItem{r: r, msg: m}
+	if !raft.IsEmptySnap(m.GetSnapshot()) {
+		it.staged = r.takeStaged(m.GetSnapshot())
+	}
+	r.s.writer.enqueue(it)
+}
+
+// send prepares an outgoing message of this turn.
+func (r *Replica) send(m *raftpb.Message) {
+	switch m.GetType() {
+	case raftpb.MsgHeartbeat:
+		if r.beat == 0 {
+			r.beat = r.lease.Sent(r.s.opts.Now())
+		}
+		m.Context = r.beat.Bytes()
+	case raftpb.MsgTimeoutNow:
+		r.dropLease() // P2
+	case raftpb.MsgSnap:
+		r.startSnapshot(m)
+		return
+	}
+	r.transmit(m)
+}
+
+// transmit puts a message on the wire. It needs no lock.
+func (r *Replica) transmit(m *raftpb.Message) {
+	node := (*r.peersOf.Load())[m.GetTo()]
+	if node == 0 {
+		return
+	}
+	w, err := r.wrap(m)
+	if err != nil {
+		r.log.Error("raft message not marshalled", slog.Any("error", err))
+		return
+	}
+	r.s.transport.Send(node, w)
+}
+
+func (r *Replica) wrap(m *raftpb.Message) (*pontoonpb.RaftMessage, error) {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	return &pontoonpb.RaftMessage{
+		RangeId: uint64(r.id), FromReplica: m.GetFrom(), ToReplica: m.GetTo(), Message: b,
+	}, nil
+}
+
+// roleChanged follows raft's view of who leads.
+func (r *Replica) roleChanged(st *raft.SoftState) {
+	r.leaderNode.Store(uint64((*r.peersOf.Load())[st.Lead]))
+	was := r.leading
+	r.raftRole = st.RaftState
+	if st.Lead != raft.None {
+		r.retry = 0
+	}
+	isLeader := st.RaftState == raft.StateLeader
+	if was && (!isLeader || r.leaderTerm != r.term) {
+		r.lost(pproto.NotLeader(pproto.NodeID(r.leaderNode.Load())))
+	}
+	if isLeader && !r.leading {
+		r.gained()
+	}
+}

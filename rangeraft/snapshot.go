@@ -1,0 +1,232 @@
+package rangeraft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	goproto "google.golang.org/protobuf/proto"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/storage"
+)
+
+// stagedSnapshot is a received raft snapshot on its way through raft.
+type stagedSnapshot struct {
+	data *storage.StagedSnapshot
+	self proto.ReplicaID
+	done chan error // buffered; one result
+}
+
+func (st *stagedSnapshot) ingest(_ *storage.Engine, hs *raftpb.HardState) error {
+	err := st.data.Ingest(context.Background(), hs, st.self)
+	st.done <- err
+	return err
+}
+
+func (st *stagedSnapshot) discard() {
+	err := errors.Join(errors.New("raft did not want the snapshot"), st.data.Discard())
+	select {
+	case st.done <- err:
+	default:
+	}
+}
+
+// startSnapshot answers raft's wish to send a snapshot: the data is streamed
+// from a view, whose own applied state then counts.
+func (r *Replica) startSnapshot(m *raftpb.Message) {
+	to := proto.ReplicaID(m.GetTo())
+	node := nodeOf(r.desc.Load(), to)
+	if _, busy := r.sending[to]; busy || node == 0 {
+		r.rn.ReportSnapshot(m.GetTo(), raft.SnapshotFailure)
+		return
+	}
+	r.sending[to] = proto.Index(m.GetSnapshot().GetMetadata().GetIndex())
+	r.s.background(func() {
+		err := r.s.sendSnapshot(r, node, m)
+		result, status := "ok", raft.SnapshotFinish
+		if err != nil {
+			result, status = "failed", raft.SnapshotFailure
+			r.log.Warn("raft snapshot not sent", slog.Uint64("node", uint64(node)), slog.Any("error", err))
+		}
+		r.s.metrics.snapshotsSent.WithLabelValues(result).Inc()
+		r.post(func() {
+			delete(r.sending, to)
+			r.rn.ReportSnapshot(m.GetTo(), status)
+		})
+	})
+}
+
+// sendSnapshot streams the range, at most a few at a time and at a bounded
+// rate.
+func (s *Store) sendSnapshot(r *Replica, node proto.NodeID, m *raftpb.Message) error {
+	select {
+	case s.snapshots <- struct{}{}:
+		defer func() { <-s.snapshots }()
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+	v, err := s.opts.Engine.NewLongView()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	st, err := v.Applied(r.id)
+	if err != nil {
+		return err
+	}
+	desc, err := v.Descriptor(r.id)
+	if err != nil {
+		return err
+	}
+	m = goproto.Clone(m).(*raftpb.Message)
+	meta := m.Snapshot.Metadata
+	meta.Index, meta.Term = new(uint64(st.Index)), new(uint64(st.Term))
+	meta.ConfState = confState(desc)
+	wrapped, err := r.wrap(m)
+	if err != nil {
+		return err
+	}
+	header := &pontoonpb.SnapshotHeader{Message: wrapped, Desc: desc}
+	return s.transport.SendSnapshot(s.ctx, node, header, func(emit func([]byte) error) error {
+		_, err := v.Export(r.id, emitWriter(emit))
+		return err
+	})
+}
+
+// emitWriter turns chunks into writes; what it is given is copied.
+type emitWriter func([]byte) error
+
+func (w emitWriter) Write(p []byte) (int, error) {
+	if err := w(append([]byte(nil), p...)); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func confState(d *pontoonpb.Descriptor) *raftpb.ConfState {
+	cs := &raftpb.ConfState{}
+	for _, rep := range d.Replicas {
+		if rep.Learner {
+			cs.Learners = append(cs.Learners, rep.ReplicaId)
+		} else {
+			cs.Voters = append(cs.Voters, rep.ReplicaId)
+		}
+	}
+	return raftpb.EnsureConfState(cs)
+}
+
+// receiveSnapshot stages a stream beside the engine, then lets raft decide. It
+// returns when the snapshot is ingested or refused.
+func (s *Store) receiveSnapshot(ctx context.Context, header *pontoonpb.SnapshotHeader, next func() ([]byte, error)) error {
+	err := s.takeSnapshot(ctx, header, next)
+	result := "ok"
+	if err != nil {
+		result = "failed"
+	}
+	s.metrics.snapshotsTaken.WithLabelValues(result).Inc()
+	return err
+}
+
+func (s *Store) takeSnapshot(ctx context.Context, header *pontoonpb.SnapshotHeader, next func() ([]byte, error)) error {
+	m := &raftpb.Message{}
+	if err := goproto.Unmarshal(header.GetMessage().GetMessage(), m); err != nil {
+		return err
+	}
+	id := proto.RangeID(header.GetDesc().GetRangeId())
+	if m.GetType() != raftpb.MsgSnap || uint64(id) != header.Message.RangeId {
+		return errors.New("not a raft snapshot of the range")
+	}
+	span := proto.SpanOf(header.Desc.Span)
+	for _, d := range s.known(span) { // P45
+		if proto.RangeID(d.RangeId) != id && proto.SpanOf(d.Span).Overlaps(span) {
+			return fmt.Errorf("span overlaps range %d of this node", d.RangeId)
+		}
+	}
+	r := s.receiver(proto.NodeID(header.FromNode), header.Message, m)
+	if r == nil {
+		return errors.New("no such replica here")
+	}
+	data, err := s.opts.Engine.StageSnapshot(ctx, &chunkReader{next: next})
+	if err != nil {
+		return err
+	}
+	st := &stagedSnapshot{data: data, self: r.replicaID, done: make(chan error, 1)}
+	applied := data.Applied()
+	meta := m.GetSnapshot().GetMetadata()
+	if proto.Index(meta.GetIndex()) != applied.Index || proto.Term(meta.GetTerm()) != applied.Term {
+		return errors.Join(errors.New("snapshot is not the one its message names"), data.Discard())
+	}
+	r.post(func() { r.offerSnapshot(m, st) })
+	select {
+	case err := <-st.done:
+		return err
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
+
+// offerSnapshot hands a staged snapshot to raft and drops it if raft has moved
+// on meanwhile.
+func (r *Replica) offerSnapshot(m *raftpb.Message, st *stagedSnapshot) {
+	r.staged = append(r.staged, st)
+	r.step(m)
+	r.ready()
+	for _, left := range r.staged {
+		left.discard()
+	}
+	r.staged = nil
+}
+
+// takeStaged returns the data of the snapshot that raft accepted.
+func (r *Replica) takeStaged(snap *raftpb.Snapshot) *stagedSnapshot {
+	for i, st := range r.staged {
+		if uint64(st.data.Applied().Index) == snap.GetMetadata().GetIndex() {
+			r.staged = append(r.staged[:i], r.staged[i+1:]...)
+			return st
+		}
+	}
+	r.s.fault("find the data of a raft snapshot", fmt.Errorf("index %d", snap.GetMetadata().GetIndex()))
+	return nil
+}
+
+// snapshotApplied takes over the state that a raft snapshot brought. Feeds end
+// and resume by scan (P23).
+func (r *Replica) snapshotApplied() {
+	log := r.s.opts.Engine.Log(r.id)
+	r.state = log.Applied()
+	d := log.Descriptor()
+	r.setDescriptor(d)
+	r.state0.close()
+	r.s.closing.forget(r.id)
+	r.publish()
+	r.hub.Reset(proto.SpanOf(d.Span), d.Generation, r.state.Closed,
+		proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, "a raft snapshot replaced the replica"))
+	r.log.Info("raft snapshot applied", slog.Uint64("index", uint64(r.state.Index)))
+}
+
+// chunkReader reads chunks as one stream.
+type chunkReader struct {
+	next func() ([]byte, error)
+	rest []byte
+}
+
+func (c *chunkReader) Read(p []byte) (int, error) {
+	for len(c.rest) == 0 {
+		b, err := c.next()
+		if err != nil {
+			return 0, err
+		}
+		c.rest = b
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+var _ io.Reader = (*chunkReader)(nil)

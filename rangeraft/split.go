@@ -1,0 +1,133 @@
+package rangeraft
+
+import (
+	"fmt"
+	"log/slog"
+
+	goproto "google.golang.org/protobuf/proto"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/storage"
+)
+
+// Where the log of a range that was not made by a raft snapshot begins: above
+// zero, so that a replica that has nothing yet is told apart.
+const (
+	firstIndex proto.Index = 10
+	firstTerm  proto.Term  = 5
+)
+
+// splitDescriptors cuts a descriptor. The right side takes the same replica
+// ids; both sides know the split by their generation.
+func splitDescriptors(d *pontoonpb.Descriptor, split *pontoonpb.Split) (left, right *pontoonpb.Descriptor) {
+	left, right = goproto.CloneOf(d), goproto.CloneOf(d)
+	left.Generation++
+	left.Span.End = split.Key
+	right.RangeId = split.RightRangeId
+	right.Generation = left.Generation
+	right.Span.Start = split.Key
+	return left, right
+}
+
+// applySplit makes the right side's replica in the same batch that narrows the
+// left one (P45). It inherits what is closed and the floor; locks, records and
+// registrations are addressed by key and follow by themselves.
+func (r *Replica) applySplit(batch *storage.Batch, a *applied) error {
+	d := r.desc.Load()
+	if !proto.SpanOf(d.Span).Contains(a.cmd.Split.Key) || string(d.Span.Start) == string(a.cmd.Split.Key) {
+		return fmt.Errorf("split key %x is not inside the range", a.cmd.Split.Key)
+	}
+	left, right := splitDescriptors(d, a.cmd.Split)
+	self, ok := replicaOn(right, r.s.opts.NodeID)
+	if !ok {
+		return fmt.Errorf("node is not among the replicas of range %d", right.RangeId)
+	}
+	r.retireUninitialised(proto.RangeID(right.RangeId))
+	st := storage.RangeState{
+		Descriptor: right, Truncated: storage.LogMark{Index: firstIndex, Term: firstTerm},
+		Applied: storage.AppliedState{Index: firstIndex, Term: firstTerm,
+			Closed: r.state.Closed, Floor: r.state.Floor, LiveKeys: storage.LiveKeysUnknown},
+	}
+	if err := batch.CreateRange(st, self); err != nil {
+		return err
+	}
+	if err := batch.SetDescriptor(left); err != nil {
+		return err
+	}
+	r.state.LiveKeys = storage.LiveKeysUnknown
+	a.desc, a.right = left, right
+	next := r.state
+	if _, err := batch.Apply(r.id, &next, nil); err != nil {
+		return err
+	}
+	// Entries of this batch that follow are measured by the new generation.
+	r.desc.Store(left)
+	return nil
+}
+
+// retireUninitialised ends a replica of the right side that votes brought here
+// before the split, once its promises are on disk: CreateRange keeps them
+// (P45).
+func (r *Replica) retireUninitialised(id proto.RangeID) {
+	s := r.s
+	s.mu.Lock()
+	old := s.replicas[id]
+	if old != nil {
+		delete(s.replicas, id)
+	}
+	s.splitting[id] = nil
+	if old != nil {
+		s.splitting[id] = old.promise
+	}
+	s.mu.Unlock()
+	if old == nil {
+		return
+	}
+	old.stop()
+	s.writer.flush()
+}
+
+// splitDone follows a split that became visible: the right replica starts, and
+// campaigns where the left leader is.
+func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
+	r.setDescriptor(left)
+	r.log.Info("split", slog.Uint64("right", right.RangeId), slog.Uint64("generation", left.Generation))
+	self, _ := replicaOn(right, r.s.opts.NodeID)
+	n, err := r.s.newReplica(proto.RangeID(right.RangeId), self, false)
+	if err != nil {
+		r.s.fault("start the right side of a split", err)
+		return
+	}
+	r.s.mu.Lock()
+	r.s.replicas[n.id] = n
+	if p := r.s.splitting[n.id]; p != nil {
+		n.promise = p
+	}
+	delete(r.s.splitting, n.id)
+	stopped := r.s.stopped
+	r.s.mu.Unlock()
+	if stopped {
+		n.stop()
+		return
+	}
+	r.hub.Narrow(proto.SpanOf(left.Span), left.Generation, left, right)
+	if r.leading {
+		r.tellDirectory(left)
+		r.narrowLessor()
+		n.post(func() {
+			// The others may not have applied the split yet: again at the next ticks.
+			if n.retry = 2 * n.s.opts.ElectionTicks; n.promise.Free(n.s.opts.Now()) {
+				n.campaign()
+			}
+		})
+	}
+}
+
+// narrowLessor gives up the lease records that went to the right side.
+func (r *Replica) narrowLessor() {
+	if r.lessor {
+		r.s.opts.Lessor.Lost(r.id)
+		r.tellLessor()
+	}
+}

@@ -1,0 +1,282 @@
+package rangeraft
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
+	"github.com/pontoon-kv/pontoon/rangeraft/transport"
+	"github.com/pontoon-kv/pontoon/storage"
+)
+
+// Store holds the replicas of one node. All methods are safe for concurrent
+// use.
+type Store struct {
+	opts      Options
+	log       *slog.Logger
+	metrics   *metrics
+	scheduler *scheduler
+	writer    *logWriter
+	transport *transport.Transport
+	closing   *closing
+	dropper   *storage.Dropper
+	resolving *resolving
+	snapshots chan struct{} // one token per raft snapshot being sent
+	started   leaderlease.Nanos
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu       sync.RWMutex
+	replicas map[proto.RangeID]*Replica
+	// splitting holds right sides whose creation is under way: nothing else may
+	// make a replica of them. What an uninitialised one promised goes on.
+	splitting map[proto.RangeID]*leaderlease.Promise
+	stopped   bool
+}
+
+// Open loads the replicas of the engine. Nothing moves before Start.
+func Open(opts Options) (*Store, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Store{
+		opts: opts, log: opts.Logger, scheduler: newScheduler(), replicas: map[proto.RangeID]*Replica{},
+		splitting: map[proto.RangeID]*leaderlease.Promise{},
+		snapshots: make(chan struct{}, opts.Snapshots), started: opts.Now(), resolving: newResolving(),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.closing = newClosing(s)
+	s.metrics = newMetrics(opts.Registerer, s)
+	s.writer = newLogWriter(s)
+	var err error
+	s.transport, err = transport.New(transport.Options{
+		NodeID: opts.NodeID, ClusterID: opts.ClusterID, Peers: opts.Peers, Handler: wire{s}, Logger: opts.Logger,
+		SnapshotBytesPerSecond: opts.SnapshotBytesPerSecond,
+	})
+	if err != nil {
+		return nil, err
+	}
+	states, err := opts.Engine.Ranges()
+	if err != nil {
+		return nil, err
+	}
+	for _, st := range states {
+		id, ok := replicaOn(st.Descriptor, opts.NodeID)
+		if !ok {
+			return nil, fmt.Errorf("rangeraft: range %d: this node is not among its replicas", st.ID())
+		}
+		r, err := s.newReplica(st.ID(), id, !opts.Fresh)
+		if err != nil {
+			return nil, err
+		}
+		s.replicas[r.id] = r
+	}
+	return s, nil
+}
+
+// Start begins to process. ctx is not kept.
+func (s *Store) Start(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.dropper = s.opts.Engine.StartDropper(storage.DropperOptions{})
+	go s.writer.run()
+	s.scheduler.start(s.opts.Workers)
+	s.wg.Add(1)
+	go s.tick()
+	for _, r := range s.all() {
+		r.post(r.campaignIfSingle)
+	}
+	return nil
+}
+
+// Close stops everything. Requests still waiting end as unavailable or
+// ambiguous. The engine stays open.
+func (s *Store) Close() {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return
+	}
+	s.stopped = true
+	s.mu.Unlock()
+	s.cancel()
+	s.wg.Wait()
+	s.transport.Close()
+	s.scheduler.close()
+	s.writer.close()
+	for _, r := range s.all() {
+		r.stop()
+	}
+	if s.dropper != nil {
+		s.dropper.Close()
+	}
+}
+
+// Transport returns the streams to other nodes, for the router's calls and the
+// gateway's feeds.
+func (s *Store) Transport() *transport.Transport { return s.transport }
+
+// PeerServer returns the part of the Peer service that the store serves: Raft,
+// RaftSnapshot, Ops and Feed.
+func (s *Store) PeerServer() *transport.Server { return s.transport.Server() }
+
+// Call runs an operation on a node: here, or over the wire.
+func (s *Store) Call(ctx context.Context, node proto.NodeID, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
+	if node != s.opts.NodeID {
+		return s.transport.Call(ctx, node, op)
+	}
+	reply := s.Do(ctx, op)
+	return reply, proto.FromWire(reply.Error)
+}
+
+// tick gives every replica a tick per interval. A replica that did not get its
+// turn since the last one gets one tick, not a burst (P3).
+func (s *Store) tick() {
+	defer s.wg.Done()
+	ticker := time.NewTicker(s.opts.TickInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			for _, r := range s.all() {
+				r.tick()
+			}
+			s.closing.tick()
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// fault stops the node's part in raft for good: what the disk refused cannot
+// be attested.
+func (s *Store) fault(what string, err error) {
+	if s.ctx.Err() != nil {
+		return // closing: the engine may be gone
+	}
+	s.log.Error("storage failed", slog.String("doing", what), slog.Any("error", err))
+	panic(fmt.Sprintf("rangeraft: %s: %v", what, err))
+}
+
+func (s *Store) all() []*Replica {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	rs := make([]*Replica, 0, len(s.replicas))
+	for _, r := range s.replicas {
+		rs = append(rs, r)
+	}
+	return rs
+}
+
+func (s *Store) replica(id proto.RangeID) *Replica {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.replicas[id]
+}
+
+// known returns every descriptor here that overlaps the span, in key order
+// (P21).
+func (s *Store) known(span proto.Span) []*pontoonpb.Descriptor {
+	var ds []*pontoonpb.Descriptor
+	for _, r := range s.all() {
+		if d := r.desc.Load(); d != nil && (proto.SpanOf(d.Span).Overlaps(span) || proto.SpanOf(d.Span).Contains(span.Start)) {
+			ds = append(ds, d)
+		}
+	}
+	slices.SortFunc(ds, func(a, b *pontoonpb.Descriptor) int { return bytes.Compare(a.Span.Start, b.Span.Start) })
+	return ds
+}
+
+// Statuses returns what this node knows of each of its ranges.
+func (s *Store) Statuses() []*pontoonpb.RangeStatus {
+	var out []*pontoonpb.RangeStatus
+	for _, r := range s.all() {
+		if st := r.status(); st != nil {
+			out = append(out, st)
+		}
+	}
+	slices.SortFunc(out, func(a, b *pontoonpb.RangeStatus) int {
+		return bytes.Compare(a.Desc.Span.Start, b.Desc.Span.Start)
+	})
+	return out
+}
+
+// Closed returns the lowest closed revision of the local replicas over the
+// span, and whether they cover it.
+func (s *Store) Closed(span proto.Span) (proto.Revision, bool) {
+	at, lowest := span.Start, proto.Revision(0)
+	for _, d := range s.known(span) {
+		r := s.replica(proto.RangeID(d.RangeId))
+		if r == nil || !proto.SpanOf(d.Span).Contains(at) {
+			return 0, false
+		}
+		c := r.closed()
+		if lowest == 0 || c < lowest {
+			lowest = c
+		}
+		at = d.Span.End
+	}
+	return lowest, bytes.Compare(at, span.End) >= 0 && lowest > 0
+}
+
+// PushClosed makes the leaders on all nodes close their idle ranges at rev
+// (P26). It does not block.
+func (s *Store) PushClosed(rev proto.Revision) {
+	s.closing.push(rev)
+	for _, n := range s.opts.Peers.Nodes() {
+		if n != s.opts.NodeID {
+			s.transport.Push(n, rev)
+		}
+	}
+}
+
+// NodeSuspect tells the leaders here that a node may be gone, so that txns it
+// coordinated are resolved at once (P32).
+func (s *Store) NodeSuspect(node proto.NodeID) {
+	for _, r := range s.all() {
+		r.post(func() {
+			if r.ev != nil {
+				r.ev.NodeSuspect(node)
+			}
+		})
+	}
+}
+
+// replicaOn returns the replica id that a descriptor gives to a node.
+func replicaOn(d *pontoonpb.Descriptor, node proto.NodeID) (proto.ReplicaID, bool) {
+	for _, rep := range d.GetReplicas() {
+		if rep.NodeId == uint64(node) {
+			return proto.ReplicaID(rep.ReplicaId), true
+		}
+	}
+	return 0, false
+}
+
+// nodeOf returns the node of a replica id, 0 if the descriptor has none.
+func nodeOf(d *pontoonpb.Descriptor, id proto.ReplicaID) proto.NodeID {
+	for _, rep := range d.GetReplicas() {
+		if rep.ReplicaId == uint64(id) {
+			return proto.NodeID(rep.NodeId)
+		}
+	}
+	return 0
+}
+
+// Leader returns the node that leads a range as its replica here knows it, 0
+// if there is no replica or no leader.
+func (s *Store) Leader(id proto.RangeID) proto.NodeID {
+	if r := s.replica(id); r != nil {
+		return proto.NodeID(r.leaderNode.Load())
+	}
+	return 0
+}

@@ -1,0 +1,132 @@
+package rangeraft
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"go.etcd.io/raft/v3/tracker"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+// doTransfer hands the leadership of the range to the replica on a node and
+// waits until this one no longer leads.
+func (r *Replica) doTransfer(ctx context.Context, to proto.NodeID) *pontoonpb.RangeReply {
+	target, ok := replicaOn(r.desc.Load(), to)
+	if !ok {
+		return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "node %x has no replica of range %d", uint64(to), r.id))
+	}
+	done := &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Transfer{Transfer: &pontoonpb.TransferReply{}}}
+	if to == r.s.opts.NodeID {
+		if e := r.prove(ctx, proto.Span{}); e != nil {
+			return &pontoonpb.RangeReply{Error: e}
+		}
+		return done
+	}
+	root := r.id == proto.RootRange && r.s.opts.Root != nil
+	if e := r.prove(ctx, proto.Span{}); e != nil {
+		return &pontoonpb.RangeReply{Error: e}
+	}
+	if root {
+		if err := r.s.opts.Root.HandOver(ctx); err != nil { // P6
+			return refusal(unavailable("sequencer hand-over: %v", err))
+		}
+	}
+	term := make(chan proto.Term, 1)
+	r.post(func() {
+		term <- r.leaderTerm
+		if r.leading {
+			r.dropLease() // P2: before TimeoutNow can leave
+			r.rn.TransferLeader(uint64(target))
+		}
+	})
+	if r.awaitLoss(ctx, term) {
+		return done
+	}
+	if root {
+		r.s.opts.Root.Resume()
+	}
+	return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "node %x did not take over in time", uint64(to)))
+}
+
+// awaitLoss polls until the term that was led is over; false after an election
+// timeout, when raft gives the transfer up, too.
+func (r *Replica) awaitLoss(ctx context.Context, term <-chan proto.Term) bool {
+	ctx, cancel := context.WithTimeout(ctx, r.s.opts.electionTimeout())
+	defer cancel()
+	poll := time.NewTicker(max(time.Millisecond, r.s.opts.TickInterval/20))
+	defer poll.Stop()
+	var led proto.Term
+	select {
+	case led = <-term:
+	case <-ctx.Done():
+		return false
+	}
+	for r.servingTerm.Load() == uint64(led) && led != 0 {
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return false
+		case <-r.s.ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// TransferAll hands every leadership of this node to the follower that is
+// furthest, for a clean stop. The root range goes last, so that the others can
+// still ask for numbers. It returns when all are gone or ctx ends.
+func (s *Store) TransferAll(ctx context.Context) {
+	var root *Replica
+	for _, r := range s.all() {
+		if r.id == proto.RootRange {
+			root = r
+			continue
+		}
+		r.transferAway(ctx)
+	}
+	if root != nil {
+		root.transferAway(ctx)
+	}
+}
+
+func (r *Replica) transferAway(ctx context.Context) {
+	if r.servingTerm.Load() == 0 {
+		return
+	}
+	best := make(chan proto.NodeID, 1)
+	r.post(func() { best <- r.furthest() })
+	select {
+	case to := <-best:
+		if to == 0 {
+			return
+		}
+		if reply := r.doTransfer(ctx, to); reply.Error != nil {
+			r.log.Warn("leadership not transferred", slog.String("error", reply.Error.Message))
+		}
+	case <-ctx.Done():
+	case <-r.s.ctx.Done():
+	}
+}
+
+// furthest returns the node of the live voter with the longest log, 0 if there
+// is no other.
+func (r *Replica) furthest() proto.NodeID {
+	if !r.leading {
+		return 0
+	}
+	var node proto.NodeID
+	var match uint64
+	for id, pr := range r.rn.Status().Progress {
+		if id == uint64(r.replicaID) || pr.IsLearner || !pr.RecentActive || pr.State == tracker.StateSnapshot {
+			continue
+		}
+		if n := nodeOf(r.desc.Load(), proto.ReplicaID(id)); n != 0 && pr.Match >= match {
+			node, match = n, pr.Match
+		}
+	}
+	return node
+}

@@ -1,0 +1,123 @@
+package rangeraft
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"go.etcd.io/raft/v3/raftpb"
+	goproto "google.golang.org/protobuf/proto"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/transport"
+	"github.com/pontoon-kv/pontoon/storage"
+)
+
+// wire is the store as the transport sees it.
+type wire struct{ s *Store }
+
+var _ transport.Handler = wire{}
+
+// RaftFrame implements transport.Handler.
+func (w wire) RaftFrame(from proto.NodeID, stream uint64, f *pontoonpb.RaftFrame) {
+	for _, wrapped := range f.Messages {
+		m := &raftpb.Message{}
+		if err := goproto.Unmarshal(wrapped.Message, m); err != nil {
+			w.s.log.Warn("raft message not understood", slog.Uint64("node", uint64(from)), slog.Any("error", err))
+			continue
+		}
+		if m.GetType() == raftpb.MsgSnap {
+			continue // comes with its data
+		}
+		if r := w.s.receiver(from, wrapped, m); r != nil {
+			r.receive(m)
+		}
+	}
+	w.s.closing.received(from, stream, f.Closed)
+	if f.PushRevision > 0 {
+		w.s.closing.push(proto.Revision(f.PushRevision))
+	}
+}
+
+// RaftStreamEnded implements transport.Handler.
+func (w wire) RaftStreamEnded(from proto.NodeID, stream uint64) { w.s.closing.ended(from, stream) }
+
+// ClosedUpdates implements transport.Handler.
+func (w wire) ClosedUpdates(to proto.NodeID, fresh bool) []*pontoonpb.ClosedUpdate {
+	return w.s.closing.updates(to, fresh)
+}
+
+// Do implements transport.Handler.
+func (w wire) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+	return w.s.Do(ctx, op)
+}
+
+// Snapshot implements transport.Handler.
+func (w wire) Snapshot(ctx context.Context, header *pontoonpb.SnapshotHeader, next func() ([]byte, error)) error {
+	return w.s.receiveSnapshot(ctx, header, next)
+}
+
+// OpenFeed implements transport.Handler.
+func (w wire) OpenFeed(ctx context.Context, req *pontoonpb.FeedRequest) (transport.Feed, error) {
+	return w.s.OpenFeed(ctx, req)
+}
+
+// receiver returns the replica that a message is for, nil to drop it. A
+// message of a leader makes an uninitialised replica of a range that this node
+// knows nothing of, so that a raft snapshot can follow.
+func (s *Store) receiver(from proto.NodeID, wrapped *pontoonpb.RaftMessage, m *raftpb.Message) *Replica {
+	id, to := proto.RangeID(wrapped.RangeId), proto.ReplicaID(wrapped.ToReplica)
+	s.mu.RLock()
+	r := s.replicas[id]
+	s.mu.RUnlock()
+	if r == nil {
+		switch m.GetType() {
+		case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+		default:
+			return nil
+		}
+		var err error
+		if r, err = s.uninitialised(id, to); err != nil {
+			s.log.Warn("replica not made", slog.Uint64("range", uint64(id)), slog.Any("error", err))
+			return nil
+		}
+		if r == nil {
+			return nil
+		}
+	}
+	if r.replicaID != to {
+		return nil
+	}
+	r.learnPeer(m.GetFrom(), from)
+	return r
+}
+
+// uninitialised makes a replica without data; nil if another goroutine has
+// something to say about the range right now.
+func (s *Store) uninitialised(id proto.RangeID, self proto.ReplicaID) (*Replica, error) {
+	next, err := s.opts.Engine.Tombstone(id)
+	if err != nil {
+		return nil, err
+	}
+	if self < next {
+		return nil, storage.ErrTombstone
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, busy := s.splitting[id]; busy || s.stopped {
+		return nil, nil
+	}
+	if r := s.replicas[id]; r != nil {
+		return r, nil
+	}
+	if self == 0 {
+		return nil, errors.New("replica id is zero")
+	}
+	r, err := s.newReplica(id, self, !s.opts.Fresh)
+	if err != nil {
+		return nil, err
+	}
+	s.replicas[id] = r
+	return r, nil
+}
