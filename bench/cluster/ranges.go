@@ -16,6 +16,9 @@ type Range struct {
 	End      string   `json:"end"`
 	Leader   string   `json:"leader"` // node id, hexadecimal
 	Replicas []string `json:"replicas"`
+
+	LiveKeys  int64 `json:"live_keys"` // -1: not counted yet
+	SizeBytes int64 `json:"size_bytes"`
 }
 
 // Split splits Pontoon's keyspace at each key. For etcd it does nothing: there
