@@ -257,6 +257,9 @@ func (r *Runner) compact(ctx context.Context, o Op, req *pb.CompactionRequest) (
 	if diff, err := r.drain(ctx, o); diff != nil || err != nil {
 		return diff, err
 	}
+	if diff, err := r.settle(ctx, o); diff != nil || err != nil {
+		return diff, err
+	}
 	oracle, diff := r.both(ctx, o, req)
 	if oracle.ok() {
 		r.state.Compacted = req.Revision

@@ -27,6 +27,9 @@ type received struct {
 	groups   []group
 	events   int // all events so far, also of groups already taken
 	canceled *pb.WatchResponse
+	// released: the runner canceled what compaction had canceled before; the second
+	// canceled response is no fault.
+	released bool
 
 	lastRev  int64 // of the last event
 	header   int64 // highest header.revision
@@ -41,6 +44,7 @@ type stream struct {
 	client  pb.Watch_WatchClient
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when the receiver has ended
+	gateway int
 	symbol  func(int64) int64
 	onEvent func([]*mvccpb.Event) // if set, gets every event at once
 
@@ -70,7 +74,7 @@ func (s *side) openStream(ctx context.Context, gateway int) (*stream, error) {
 	st := &stream{
 		client: client, cancel: cancel, done: make(chan struct{}),
 		changed: make(chan struct{}), watchers: map[int64]*received{}, fragment: allWatchers,
-		symbol: s.symbolOf,
+		gateway: gateway, symbol: s.symbolOf,
 	}
 	go st.receive()
 	return st, nil
@@ -138,6 +142,10 @@ func (st *stream) handle(r *pb.WatchResponse) {
 		}
 	default:
 		w := st.watchers[r.WatchId]
+		if w != nil && w.released && r.Canceled {
+			w.released = false
+			return
+		}
 		if w == nil || w.canceled != nil {
 			st.fault("a response for watcher %d, which does not exist: %s", r.WatchId, brief(r))
 			return
@@ -284,4 +292,14 @@ func (st *stream) canceledResponse(id int64) *pb.WatchResponse {
 		return proto.Clone(w.canceled).(*pb.WatchResponse)
 	}
 	return nil
+}
+
+// delivered returns how many events a watcher has got.
+func (st *stream) delivered(id int64) int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if w := st.watchers[id]; w != nil {
+		return w.events
+	}
+	return 0
 }
