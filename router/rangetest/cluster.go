@@ -45,6 +45,7 @@ type Cluster struct {
 	leases   map[int64]*pontoonpb.LeaseRecord
 	locks    []*lock
 	records  map[string]*pontoonpb.TxnRecord
+	aborted  map[string]bool
 	calls    map[string]int
 }
 
@@ -72,7 +73,7 @@ func New(splits ...string) *Cluster {
 		Blocked: 300 * time.Millisecond, changed: make(chan struct{}), nextID: 4, seq: 1, floor: -1,
 		versions: make(map[string][]Version), sys: make(map[string][]byte),
 		leases: make(map[int64]*pontoonpb.LeaseRecord), records: make(map[string]*pontoonpb.TxnRecord),
-		calls: make(map[string]int),
+		calls: make(map[string]int), aborted: make(map[string]bool),
 	}
 	for i, s := range []proto.Span{keys.MetaSpan, keys.LeaseSpan, keys.UserSpan} {
 		c.ranges = append(c.ranges, &pontoonpb.Descriptor{

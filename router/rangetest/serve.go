@@ -250,7 +250,8 @@ func (c *Cluster) abort(op *pontoonpb.AbortOp, span proto.Span) (*pontoonpb.Rang
 	reply := &pontoonpb.AbortReply{}
 	if rec := c.records[op.Txn.String()]; rec.GetState() == pontoonpb.TxnState_TXN_COMMITTED {
 		reply.Committed = rec
-	} else if rec != nil {
+	} else {
+		c.aborted[op.Txn.String()] = true
 		delete(c.records, op.Txn.String())
 		c.unlockLocked(op.Txn.String(), span)
 	}
@@ -260,15 +261,18 @@ func (c *Cluster) abort(op *pontoonpb.AbortOp, span proto.Span) (*pontoonpb.Rang
 func (c *Cluster) resolve(op *pontoonpb.ResolveOp, span proto.Span) (*pontoonpb.RangeReply, error) {
 	c.calls["resolve"]++
 	id := op.Txn.String()
-	if rec := c.records[id]; !op.Commit && rec != nil {
+	// A late lock request may bring the record back; nobody commits it then.
+	if !op.Commit && c.records[id] != nil && !c.aborted[id] {
 		panic("rangetest: locks were released before the abort was written") // (P29)
 	}
-	held := slices.ContainsFunc(c.locks, func(l *lock) bool { return l.id == id && l.span.Overlaps(span) })
-	if held && op.Commit {
+	for _, l := range c.locks {
+		if !op.Commit || l.id != id || !l.span.Overlaps(span) {
+			continue
+		}
 		if c.records[id] == nil {
 			panic("rangetest: the record went before every participant confirmed") // (P31)
 		}
-		c.applyLocked(op.Effects, span)
+		c.applyLocked(op.Effects, l.span.Intersect(span)) // only under the txn's own lock
 	}
 	c.unlockLocked(id, span)
 	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Resolve{Resolve: &pontoonpb.ResolveReply{}}}, nil
@@ -291,6 +295,7 @@ func (c *Cluster) finishStaleLocked(op *pontoonpb.RangeOp) {
 		if rec := c.records[l.id]; rec.GetState() == pontoonpb.TxnState_TXN_COMMITTED {
 			c.applyLocked(rec.Effects, l.span)
 		} else {
+			c.aborted[l.id] = true
 			delete(c.records, l.id)
 		}
 		c.locks = slices.DeleteFunc(c.locks, func(o *lock) bool { return o == l })

@@ -187,7 +187,7 @@ func (c *Coordinator) retry(
 		switch {
 		case o.Committed:
 			c.settleLater(k, o)
-			return o.Response, o.Revision, nil
+			return o.Response, o.Revision, o.Err
 		case o.Unknown, o.Settle && ctx.Err() != nil:
 			c.settleLater(k, o)
 			return nil, 0, o.Err

@@ -30,7 +30,8 @@ type Step struct {
 // Outcome is the end of one attempt.
 type Outcome struct {
 	Response  *pb.ResponseOp // of an operation that was answered
-	Revision  proto.Revision // of the header; of a commit without a number 0
+	Revision  proto.Revision // of the header; 0: a commit that took no number and read nothing
+	Record    int64          // revision in the commit record
 	Err       error          // final, for the client
 	Again     bool           // release, then try again with a new txn id
 	Wait      bool           // ... taking the locks in key order and waiting for each
@@ -58,7 +59,7 @@ type decision struct {
 	again   bool  // the locks do not fit: release and plan anew (P33)
 	effects []*pontoonpb.Effect
 	number  bool                              // a user key changes
-	respond func(number int64) *pb.ResponseOp // number taken, or read revision+1; nil: no response
+	respond func(number int64) *pb.ResponseOp // number taken, or read revision + 1
 }
 
 type phase int
@@ -83,7 +84,8 @@ type Kernel struct {
 
 	phase    phase
 	decision decision
-	split    bool // the anchor's range was split: its other part is resolved like any range
+	read     proto.Revision // of a txn that changes nothing
+	split    bool           // the anchor's range was split: its other part is resolved like any range
 	failed   *Outcome
 	flying   map[int]*group
 	seq      int
@@ -239,11 +241,14 @@ func (k *Kernel) decide() Step {
 	k.decision = k.intent.decide(k.groups)
 	switch d := &k.decision; {
 	case d.err != nil:
-		return k.refuse(d.err)
+		// A refusal must be as true as an answer: the empty commit proves that
+		// the locks were held while it was decided.
+		k.phase = committing
+		return Step{Calls: []Call{k.commit(k.groups[0].hull)}}
 	case d.again:
 		return k.finish(Outcome{Again: true, Wait: k.wait})
 	case len(d.effects) == 0:
-		k.phase = asking // read point while holding the locks (P33)
+		k.phase = asking // the read point lies where all locks are held (P33)
 		return Step{AskRevision: true}
 	}
 	k.phase = committing
@@ -255,7 +260,10 @@ func (k *Kernel) Revision(rev proto.Revision, err error) Step {
 	if err != nil {
 		return k.refuse(err)
 	}
-	return k.finish(Outcome{Response: k.decision.respond(int64(rev) + 1), Revision: rev})
+	// The commit proves that nobody aborted the txn and took its locks before
+	// the read revision was asked for.
+	k.read, k.phase = rev, committing
+	return Step{Calls: []Call{k.commit(k.groups[0].hull)}}
 }
 
 func (k *Kernel) commit(span proto.Span) Call {
@@ -300,10 +308,16 @@ func (k *Kernel) inquired(reply *pontoonpb.AbortReply, err error) Step {
 
 func (k *Kernel) done(revision int64) Step {
 	k.phase = finished
-	o := &Outcome{Committed: true, Revision: proto.Revision(revision)}
-	if k.decision.respond != nil {
-		o.Response = k.decision.respond(revision)
+	o := &Outcome{Committed: true, Record: revision, Revision: proto.Revision(revision)}
+	number := revision
+	if k.decision.err != nil {
+		o.Err = k.decision.err
+		return Step{Outcome: o}
 	}
+	if len(k.decision.effects) == 0 {
+		o.Revision, number = k.read, int64(k.read)+1
+	}
+	o.Response = k.decision.respond(number)
 	return Step{Outcome: o}
 }
 

@@ -61,7 +61,7 @@ func (c *Coordinator) settleUntil(ctx context.Context, k *Kernel, o *Outcome) er
 // before anything is unlocked (P29); a record is dropped only after every
 // participant confirmed (P31).
 func (c *Coordinator) settle(ctx context.Context, k *Kernel, o *Outcome) error {
-	fate := &pontoonpb.ResolveOp{Txn: k.id, Commit: o.Committed, Revision: int64(o.Revision)}
+	fate := &pontoonpb.ResolveOp{Txn: k.id, Commit: o.Committed, Revision: o.Record}
 	anchorDone := o.Committed && !k.split // the commit entry did its own range
 	if !o.Committed {
 		op := abortOp(k.id, k.anchorKey())
