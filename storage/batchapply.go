@@ -23,9 +23,7 @@ func (b *Batch) Apply(id proto.RangeID, next *AppliedState, effects []*pontoonpb
 	var res ApplyResult
 	remark := false
 	for i, ef := range effects {
-		if ef.GetRev() != 0 && proto.Revision(ef.GetRev()) <= next.Floor {
-			remark = true
-		}
+		remark = remark || late(ef, next.Floor)
 		if err := b.applyEffect(next, &res, ef); err != nil {
 			return res, rangeError(id, fmt.Errorf("storage: effect %d of entry %d: %w", i, next.Index, err))
 		}
@@ -44,6 +42,16 @@ func (b *Batch) Apply(id proto.RangeID, next *AppliedState, effects []*pontoonpb
 	sortEvents(res.Events)
 	b.change(id).st.applied = *next
 	return res, b.setRange(id, enginekey.Applied, appendApplied(nil, next))
+}
+
+// late reports whether the effect writes a version that dropping may have
+// passed.
+func late(ef *pontoonpb.Effect, floor proto.Revision) bool {
+	switch ef.Kind {
+	case pontoonpb.EffectKind_EFFECT_PUT, pontoonpb.EffectKind_EFFECT_DELETE, pontoonpb.EffectKind_EFFECT_DELETE_SPAN:
+		return proto.Revision(ef.Rev) <= floor
+	}
+	return false
 }
 
 func sortEvents(ev []*pontoonpb.ChangeEvent) {

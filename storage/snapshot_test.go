@@ -91,7 +91,9 @@ func TestSnapshot(t *testing.T) {
 
 // Large ranges come in several tables; none may delete what another brings.
 func TestSnapshotManyTables(t *testing.T) {
-	src, dst := openMem(t), openMem(t)
+	src := must(Open(Options{Dir: "data", FS: NewMemFS()}))(t)
+	defer src.Close()
+	dst := openMem(t)
 	createRange(t, src, 3, keys.UserSpan)
 	createRange(t, dst, 3, keys.UserSpan)
 	value := make([]byte, 256<<10)
@@ -102,6 +104,7 @@ func TestSnapshotManyTables(t *testing.T) {
 		apply(t, src, 3, put(key, rev, rev, 1, string(value)))
 		apply(t, dst, 3, put(key+"x", rev, rev, 1, "wrong"))
 	}
+	check(t, src.db.Flush())
 	s := must(dst.StageSnapshot(context.Background(), bytes.NewReader(exported(t, src, 3))))(t)
 	if len(s.tables.paths) < 2+len(enginekey.Replicated)-1 {
 		t.Fatalf("%d tables", len(s.tables.paths))
