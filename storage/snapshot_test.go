@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -240,14 +241,16 @@ func TestSnapshotStreams(t *testing.T) {
 	src, dst := openMem(t), openMem(t)
 	sourceRange(t, src, 3, keys.UserSpan)
 	pr, pw := io.Pipe()
-	go func() {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
 		v, err := src.NewLongView()
 		if err == nil {
 			_, err = v.Export(3, pw)
 			err = errors.Join(err, v.Close())
 		}
 		pw.CloseWithError(err)
-	}()
+	})
 	check(t, dst.ImportSnapshot(context.Background(), pr, nil, 1))
 	if got, want := checksum(t, dst, 3), checksum(t, src, 3); got != want {
 		t.Fatalf("checksum %v, want %v", got, want)
