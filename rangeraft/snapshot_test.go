@@ -1,0 +1,147 @@
+package rangeraft
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+// P47, P23: a replica that the log has left behind is caught up by a raft
+// snapshot, its feeds end, and it survives a power loss right afterwards.
+func TestLaggingReplicaTakesSnapshot_P47(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.LogEntries, o.LogEntriesMax = 16, 32 })
+	c.put("first", "1")
+	l := c.leader(proto.UserRange)
+	var lagging *testNode
+	for _, nd := range c.nodes {
+		if nd != l {
+			lagging = nd
+		}
+	}
+	c.wait("replicated", func() bool { return lagging.store.replica(3).published.Load().index >= 12 })
+	feed, err := lagging.store.OpenFeed(ctxFor(t, time.Second), &pontoonpb.FeedRequest{RangeId: 3,
+		Span: c.desc[0].Span, From: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer feed.Close()
+	c.isolate(lagging.id, true)
+	for i := range 200 {
+		c.put(fmt.Sprint("k", i), fmt.Sprint(i))
+	}
+	c.wait("log truncated beyond the lagging replica", func() bool {
+		first, _ := c.leader(3).engine.Log(3).FirstIndex()
+		return proto.Index(first) > lagging.store.replica(3).published.Load().index+1
+	})
+	c.isolate(lagging.id, false)
+	c.wait("caught up", func() bool {
+		return lagging.store.replica(3).published.Load().index >= c.leader(3).store.replica(3).published.Load().index
+	})
+	for {
+		m, err := feed.Recv(ctxFor(t, 10*time.Second))
+		if err != nil {
+			t.Fatalf("feed ended without a word: %v", err)
+		}
+		if m.Ended != nil {
+			break
+		}
+	}
+	lagging.crash(0)
+	lagging.start(false)
+	v, ok, err := lagging.engine.Get([]byte("\x03k199"), 1<<40)
+	if err != nil || !ok || string(v.Value) != "199" {
+		t.Fatalf("after the crash k199 is %v %v %v", v, ok, err)
+	}
+}
+
+func splitOp(c *cluster, key string, right uint64) *pontoonpb.RangeOp {
+	return &pontoonpb.RangeOp{
+		Span: &pontoonpb.Span{Start: []byte("\x03" + key), End: []byte("\x03" + key + "\x00")},
+		Op:   &pontoonpb.RangeOp_Split{Split: &pontoonpb.SplitOp{Key: []byte("\x03" + key), RightRangeId: right}},
+	}
+}
+
+// P45: a split under writes loses and repeats nothing; both sides are served
+// and replicated on every node.
+func TestSplitUnderWrites_P45(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	stop := make(chan struct{})
+	done := make(chan map[string]string)
+	for w := range 3 {
+		go func() {
+			acked := map[string]string{}
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					done <- acked
+					return
+				default:
+				}
+				k, v := fmt.Sprintf("k%03d", (i*7+w*31)%300), fmt.Sprintf("%d-%d", w, i)
+				k = fmt.Sprint(k, "-", w)
+				reply, err := c.do(ctxFor(t, 20*time.Second), putOp(k, v))
+				if err == nil {
+					acked[k] = v
+				} else {
+					t.Errorf("put: %v %v", err, reply)
+				}
+			}
+		}()
+	}
+	for i, key := range []string{"k100", "k200", "k050"} {
+		reply, err := c.do(ctxFor(t, 20*time.Second), splitOp(c, key, uint64(10+i)))
+		if err != nil {
+			t.Fatalf("split at %s: %v", key, err)
+		}
+		if reply.GetSplit().Right.RangeId != uint64(10+i) {
+			t.Fatalf("split answered %v", reply.GetSplit())
+		}
+		c.put(key+"-after", "served")
+	}
+	close(stop)
+	for range 3 {
+		for k, v := range <-done {
+			c.mustHave(k, v)
+		}
+	}
+	for _, nd := range c.nodes {
+		c.wait("every node has the four ranges", func() bool { return len(nd.store.Statuses()) == 4 })
+	}
+}
+
+// P45: a node that slept through a split gets the right side by applying it,
+// and refuses a raft snapshot that overlaps its left side until then.
+func TestNodeAsleepDuringSplit_P45(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.LogEntries, o.LogEntriesMax = 16, 32 })
+	c.put("a", "1")
+	l := c.leader(3)
+	var asleep *testNode
+	for _, nd := range c.nodes {
+		if nd != l {
+			asleep = nd
+		}
+	}
+	c.isolate(asleep.id, true)
+	if _, err := c.do(ctxFor(t, 20*time.Second), splitOp(c, "m", 10)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 { // both logs leave the sleeper behind
+		c.put(fmt.Sprint("a", i), "left")
+		c.put(fmt.Sprint("x", i), "right")
+	}
+	c.isolate(asleep.id, false)
+	for _, id := range []proto.RangeID{3, 10} {
+		c.wait(fmt.Sprint("range ", id, " caught up"), func() bool {
+			r := asleep.store.replica(id)
+			return r != nil && r.desc.Load() != nil &&
+				r.published.Load().index >= c.leader(id).store.replica(id).published.Load().index
+		})
+	}
+	v, ok, err := asleep.engine.Get([]byte("\x03x99"), 1<<40)
+	if err != nil || !ok || string(v.Value) != "right" {
+		t.Fatalf("x99 is %v %v %v", v, ok, err)
+	}
+}
