@@ -40,7 +40,7 @@ func compareRun(t *testing.T, start Start, plan Plan) {
 func TestEtcdEqualsItself(t *testing.T) {
 	for _, nodes := range []int{1, 3} {
 		t.Run(fmt.Sprint(nodes, " nodes"), func(t *testing.T) {
-			compareRun(t, Clusters("etcd", nodes), Plan{Seed: 21, Ops: 800, Expiries: nodes / 3})
+			compareRun(t, Clusters("etcd", nodes), Plan{Seed: 21, Ops: 500, Expiries: nodes / 3})
 		})
 	}
 }
