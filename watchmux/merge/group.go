@@ -52,11 +52,12 @@ type Group struct {
 	live     int
 	dead     int
 
-	out       []Item
-	outBytes  int
-	waits     []wait
-	lastEvent proto.Revision // highest revision of any event queued
-	closed    bool
+	out      []Item
+	outBytes int
+	waits    []wait
+	told     proto.Revision // highest revision of any event or progress queued
+	toldAll  proto.Revision // of any progress for all
+	closed   bool
 
 	// Tag belongs to the driver.
 	Tag any
@@ -213,7 +214,10 @@ func (m *Mux) answer(g *Group) {
 		it := Item{Kind: Progress, Watcher: a.w, ID: AllWatchers, Revision: target}
 		if a.w != nil {
 			it.ID = a.w.ID
+		} else {
+			g.toldAll = target
 		}
+		g.told = max(g.told, target)
 		m.queue(g, it)
 	}
 	clear(g.waits[len(left):])
@@ -223,14 +227,14 @@ func (m *Mux) answer(g *Group) {
 }
 
 // target returns the revision that an answer must name: not below what was
-// asked for nor below an event already queued, or the client's position would
-// fall. Ready: everything at or below it is queued.
+// asked for nor below an event or notice already queued, or the client's
+// position would fall. Ready: everything at or below it is queued.
 func (g *Group) target(a wait) (proto.Revision, bool) {
 	if a.w != nil {
-		t := max(a.rev, a.w.lastEvent)
+		t := max(a.rev, a.w.lastEvent, g.toldAll)
 		return t, a.w.Live() && a.w.cover.resolved >= t
 	}
-	t := max(a.rev, g.lastEvent)
+	t := max(a.rev, g.told)
 	if g.live != len(g.watchers)-g.dead {
 		return t, false
 	}

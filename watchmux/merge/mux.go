@@ -233,7 +233,7 @@ func (m *Mux) emit(w *Watcher, header proto.Revision, changes []*Change) bool {
 	last := changes[len(changes)-1].Rev
 	m.queue(w.group, Item{Kind: Events, Watcher: w, ID: w.ID, Revision: header, Changes: changes})
 	w.next, w.lastEvent, w.quiet = last+1, last, false
-	w.group.lastEvent = max(w.group.lastEvent, last)
+	w.group.told = max(w.group.told, last)
 	return true
 }
 
