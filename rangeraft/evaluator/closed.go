@@ -29,6 +29,13 @@ func (e *Evaluator) IdleClosed() (proto.Revision, bool) {
 	return e.closed, true
 }
 
+// Unlocked reports whether no lock holds the closed revision back (P30). Only
+// then may the range enter the side stream, whose number rises on its own.
+func (e *Evaluator) Unlocked() bool {
+	_, locked := e.locks.lowestFloor()
+	return !locked
+}
+
 // Closed is what the range has promised so far, in entries or outside.
 func (e *Evaluator) Closed() proto.Revision { return e.closed }
 
