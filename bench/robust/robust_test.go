@@ -14,7 +14,7 @@ func TestFaultRun(t *testing.T) {
 	b := clustertest.Subject(t)
 	rep, err := robust.Run(t.Context(), t.Output(), robust.Options{
 		Kind: b.Kind, Binary: b.Path, Dir: t.TempDir(), Seed: 1,
-		Duration: 12 * time.Second, Round: 12 * time.Second, FaultEvery: 3 * time.Second,
+		Duration: 16 * time.Second, Round: 8 * time.Second, FaultEvery: 3 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)

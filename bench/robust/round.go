@@ -2,12 +2,8 @@ package robust
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -49,18 +45,23 @@ func (r *round) play(ctx context.Context) (*RoundReport, []verify.Operation, err
 	if err := r.readBase(ctx); err != nil {
 		return nil, nil, err
 	}
+	compacted := r.compact(ctx)
 	r.rec = newRecorder()
 
 	watching, stopWatching := context.WithCancel(ctx)
 	defer stopWatching()
 	var watches sync.WaitGroup
-	if err := r.watch(watching, &watches); err != nil {
+	closeWatches, err := r.watch(watching, &watches)
+	if err != nil {
 		return nil, nil, err
 	}
+	defer closeWatches()
 	loadErr := r.load(ctx)
 	through, stuck := r.settle(ctx)
-	if loadErr != nil {
-		stuck = append(stuck, verify.Violation{Check: "settle", Detail: loadErr.Error()})
+	for _, err := range []error{compacted, loadErr} {
+		if err != nil {
+			stuck = append(stuck, verify.Violation{Check: "settle", Detail: err.Error()})
+		}
 	}
 	stopWatching()
 	watches.Wait()
@@ -79,29 +80,49 @@ func (r *round) readBase(ctx context.Context) error {
 	return nil
 }
 
-// watch opens the watches: two over everything through single gateways, one
-// that fails over, one that begins late and catches up, one partial.
-func (r *round) watch(ctx context.Context, wg *sync.WaitGroup) error {
-	all := r.c.Endpoints()
-	at := func(i int) []string { return []string{all[i%len(all)]} }
-	specs := []watchSpec{
-		{name: "whole@0", endpoints: at(0), key: spanKey, end: spanEnd, prevKV: true},
-		{name: "whole@1", endpoints: at(1), key: spanKey, end: spanEnd, prevKV: true},
-		{name: "whole@any", endpoints: all, key: spanKey, end: spanEnd, prevKV: true},
-		{name: "late@2", endpoints: at(2), key: spanKey, end: spanEnd, delay: r.opts.Round / 2, prevKV: true},
-		{name: "later@any", endpoints: all, key: spanKey, end: spanEnd, delay: r.opts.Round * 4 / 5},
-		{name: "part@2", endpoints: at(2), key: keyName(r.opts.Keys / 4), end: keyName(3 * r.opts.Keys / 4), prevKV: true},
-		{name: "narrow@any", endpoints: all, key: keyName(1), end: keyName(2)},
-	}
-	for _, spec := range specs {
-		w, err := openWatcher(spec, r.rec, r.base.Rev+1)
-		if err != nil {
-			return err
+// watch opens the watches: whole ones through single gateways and failing over,
+// late ones that catch up, and partial ones, some of them on one stream.
+func (r *round) watch(ctx context.Context, wg *sync.WaitGroup) (closeAll func(), err error) {
+	var clients []*clientv3.Client
+	closeAll = func() {
+		for _, c := range clients {
+			_ = c.Close()
 		}
+	}
+	all := r.c.Endpoints()
+	// Clients 0 to 2 are bound to a gateway, 3 to 5 have all; the last two share
+	// one stream between several watches.
+	for i := range 8 {
+		endpoints := all
+		if i < 3 || i == 6 {
+			endpoints = all[i%len(all) : i%len(all)+1]
+		}
+		c, err := dial.Open(dial.Options{Endpoints: endpoints})
+		if err != nil {
+			closeAll()
+			return nil, err
+		}
+		clients = append(clients, c)
+	}
+	key := func(share int) string { return keyName(share * r.opts.Keys / 4) }
+	for _, spec := range []watchSpec{
+		{name: "whole@0", client: clients[0], key: spanKey, end: spanEnd, prevKV: true},
+		{name: "whole@1", client: clients[1], key: spanKey, end: spanEnd, prevKV: true},
+		{name: "late@2", client: clients[2], key: spanKey, end: spanEnd, delay: r.opts.Round / 2, prevKV: true},
+		{name: "whole@any", client: clients[3], key: spanKey, end: spanEnd, prevKV: true},
+		{name: "later@any", client: clients[4], key: spanKey, end: spanEnd, delay: r.opts.Round * 4 / 5},
+		{name: "narrow@any", client: clients[5], key: keyName(1), end: keyName(2)},
+		{name: "low@0 shared", client: clients[6], key: key(0), end: key(2), prevKV: true},
+		{name: "middle@0 shared", client: clients[6], key: key(1), end: key(3)},
+		{name: "late high@0 shared", client: clients[6], key: key(2), end: spanEnd, delay: r.opts.Round / 3, prevKV: true},
+		{name: "low@any shared", client: clients[7], key: key(0), end: key(1)},
+		{name: "rest@any shared", client: clients[7], key: key(1), end: "\x00", prevKV: true},
+	} {
+		w := newWatcher(spec, r.rec, r.base.Rev+1)
 		r.watchers = append(r.watchers, w)
 		wg.Go(func() { w.loop(ctx, spec.delay) })
 	}
-	return nil
+	return closeAll, nil
 }
 
 // load runs clients and nemesis for the length of the round.
@@ -134,118 +155,4 @@ func (r *round) load(ctx context.Context) error {
 	}
 	wg.Wait()
 	return err
-}
-
-// settle waits until every lease is gone and every watch has seen a last write.
-// What does not come to rest in time is returned as violations.
-func (r *round) settle(ctx context.Context) (verify.Revision, []verify.Violation) {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.SettleLimit)
-	defer cancel()
-	var stuck []verify.Violation
-	if err := poll(ctx, func() error { return r.noLeases(ctx) }); err != nil {
-		stuck = append(stuck, verify.Violation{Check: "settle", Detail: err.Error()})
-	}
-	var through verify.Revision
-	values := &serial{round: r.n, client: r.opts.Clients}
-	err := poll(ctx, func() error {
-		put := one(verify.Op{Kind: verify.OpPut, Key: spanKey + "~", Value: values.next()})
-		resp, err := r.rec.do(ctx, r.admin, r.opts.Clients, put)
-		through = resp.Rev
-		return err
-	})
-	if err != nil {
-		stuck = append(stuck, verify.Violation{Check: "settle", Detail: "last write: " + err.Error()})
-	}
-	for _, w := range r.watchers {
-		if err := poll(ctx, func() error { return reached(w, through) }); err != nil {
-			stuck = append(stuck, verify.Violation{Check: "settle", Detail: err.Error()})
-		}
-	}
-	return through, stuck
-}
-
-func reached(w *watcher, through verify.Revision) error {
-	covered, err := w.state()
-	if err != nil || covered >= through {
-		return err
-	}
-	return fmt.Errorf("watch %s is at %d of %d", w.stream.Name, covered, through)
-}
-
-func (r *round) noLeases(ctx context.Context) error {
-	one, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	resp, err := r.admin.Get(one, spanKey, clientv3.WithRange(spanEnd))
-	if err != nil {
-		return err
-	}
-	for _, kv := range resp.Kvs {
-		if kv.Lease != 0 {
-			return fmt.Errorf("%q still has lease %x, which nobody renews", kv.Key, kv.Lease)
-		}
-	}
-	return nil
-}
-
-// poll tries until it succeeds or ctx ends and returns the last error.
-func poll(ctx context.Context, try func() error) error {
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(100 * time.Millisecond):
-		}
-	}
-}
-
-// judge checks the record. The second result is what remains unanswered.
-func (r *round) judge(through verify.Revision, stuck []verify.Violation) (*RoundReport, []verify.Operation) {
-	run := verify.Run{
-		Base: r.base, Key: spanKey, End: spanEnd, Through: through,
-		History: append(slices.Clone(r.carried), r.rec.history...), Leases: r.rec.leases,
-	}
-	for _, w := range r.watchers {
-		s, err := w.result()
-		if err != nil {
-			stuck = append(stuck, verify.Violation{Check: "watch", Detail: err.Error()})
-		}
-		run.Streams = append(run.Streams, s)
-	}
-	began := time.Now()
-	rep := &RoundReport{
-		Round: r.n, Verdict: verify.Check(run, r.opts.SearchLimit),
-		Refused: r.rec.refused, FailedReads: r.rec.failed, Leases: len(run.Leases),
-		Faults: r.faults, LongestStallSeconds: r.rec.stall.Seconds(), CheckSeconds: time.Since(began).Seconds(),
-	}
-	rep.Violations = append(stuck, rep.Violations...)
-	if !rep.OK() {
-		rep.HistoryFile = filepath.Join(r.c.Dir(), fmt.Sprintf("round-%d.json", r.n))
-		if err := saveJSON(rep.HistoryFile, run); err != nil {
-			rep.HistoryFile = "not saved: " + err.Error()
-		}
-	}
-	var open []verify.Operation
-	for _, o := range r.rec.history {
-		if o.Outcome == verify.Unknown {
-			o.Call, o.Return = 0, 0
-			open = append(open, o)
-		}
-	}
-	return rep, open
-}
-
-func saveJSON(path string, v any) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if err := json.NewEncoder(f).Encode(v); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
 }

@@ -8,7 +8,6 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/pontoon-kv/pontoon/bench/dial"
 	"github.com/pontoon-kv/pontoon/bench/verify"
 )
 
@@ -23,29 +22,26 @@ type watcher struct {
 	err     error
 }
 
-// watchSpec says what a watcher looks at and when it begins.
+// watchSpec says what a watcher looks at and when it begins. Watches of one
+// client share one gRPC stream, so that a progress notification of the stream
+// speaks for all of them (P26).
 type watchSpec struct {
-	name      string
-	endpoints []string
-	key, end  string
-	delay     time.Duration // from the start of the round: the later, the more catch-up
-	prevKV    bool
+	name     string
+	client   *clientv3.Client
+	key, end string
+	delay    time.Duration // from the start of the round: the later, the more catch-up
+	prevKV   bool
 }
 
-func openWatcher(spec watchSpec, rec *recorder, start verify.Revision) (*watcher, error) {
-	c, err := dial.Open(dial.Options{Endpoints: spec.endpoints})
-	if err != nil {
-		return nil, err
-	}
+func newWatcher(spec watchSpec, rec *recorder, start verify.Revision) *watcher {
 	return &watcher{
-		client: c, rec: rec, covered: start - 1,
+		client: spec.client, rec: rec, covered: start - 1,
 		stream: verify.Stream{Name: spec.name, Key: spec.key, End: spec.end, Start: start, PrevKV: spec.prevKV},
-	}, nil
+	}
 }
 
-// loop watches until ctx ends, then closes the client.
+// loop watches until ctx ends.
 func (w *watcher) loop(ctx context.Context, delay time.Duration) {
-	defer w.client.Close()
 	select {
 	case <-ctx.Done():
 		return

@@ -1,0 +1,60 @@
+package robust
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/bench/verify"
+)
+
+// judge checks the record. The second result is what remains unanswered.
+func (r *round) judge(through verify.Revision, stuck []verify.Violation) (*RoundReport, []verify.Operation) {
+	run := verify.Run{
+		Base: r.base, Key: spanKey, End: spanEnd, Through: through,
+		History: append(slices.Clone(r.carried), r.rec.history...), Leases: r.rec.leases,
+	}
+	for _, w := range r.watchers {
+		s, err := w.result()
+		if err != nil {
+			stuck = append(stuck, verify.Violation{Check: "watch", Detail: err.Error()})
+		}
+		run.Streams = append(run.Streams, s)
+	}
+	began := time.Now()
+	rep := &RoundReport{
+		Round: r.n, Verdict: verify.Check(run, r.opts.SearchLimit),
+		Refused: r.rec.refused, FailedReads: r.rec.failed, Leases: len(run.Leases),
+		Faults: r.faults, LongestStallSeconds: r.rec.stall.Seconds(), CheckSeconds: time.Since(began).Seconds(),
+	}
+	rep.Violations = append(stuck, rep.Violations...)
+	if !rep.OK() {
+		rep.HistoryFile = filepath.Join(r.c.Dir(), fmt.Sprintf("round-%d.json", r.n))
+		if err := saveJSON(rep.HistoryFile, run); err != nil {
+			rep.HistoryFile = "not saved: " + err.Error()
+		}
+	}
+	var open []verify.Operation
+	for _, o := range r.rec.history {
+		if o.Outcome == verify.Unknown {
+			o.Call, o.Return = 0, 0
+			open = append(open, o)
+		}
+	}
+	return rep, open
+}
+
+func saveJSON(path string, v any) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(f).Encode(v); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
