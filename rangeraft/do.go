@@ -34,6 +34,8 @@ func (s *Store) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeR
 		return r.doLease(ctx, op, o.Lease)
 	case *pontoonpb.RangeOp_Lock:
 		return r.doLock(ctx, op)
+	case *pontoonpb.RangeOp_Split:
+		return r.doSplit(ctx, op, o.Split)
 	case *pontoonpb.RangeOp_Compact:
 		return r.doCompact(ctx, op, o.Compact)
 	case nil:
@@ -93,6 +95,18 @@ func (r *Replica) doLock(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.
 	if reply.Error == nil && q.lockedReads != nil {
 		if err := r.readUnderLocks(op, q.lockedReads, reply.GetLock()); err != nil {
 			return refusal(err)
+		}
+	}
+	return reply
+}
+
+// doSplit answers with both sides as they are once the split is applied here.
+func (r *Replica) doSplit(ctx context.Context, op *pontoonpb.RangeOp, split *pontoonpb.SplitOp) *pontoonpb.RangeReply {
+	reply := r.run(ctx, newRequest(op))
+	if out := reply.GetSplit(); reply.Error == nil && out != nil {
+		out.Left = r.desc.Load()
+		if right := r.s.replica(proto.RangeID(split.RightRangeId)); right != nil {
+			out.Right = right.desc.Load()
 		}
 	}
 	return reply

@@ -101,6 +101,15 @@ func (r *Replica) abandon(q *request) {
 
 // run passes a request through the leader and waits.
 func (r *Replica) run(ctx context.Context, q *request) *pontoonpb.RangeReply {
+	reply := r.pass(ctx, q)
+	if e := reply.Error; e.GetCode() == pontoonpb.RangeErrorCode_RANGE_MISMATCH {
+		// A kernel knows its own range only (P21).
+		return refusal(proto.Mismatch(r.s.known(q.span)...))
+	}
+	return reply
+}
+
+func (r *Replica) pass(ctx context.Context, q *request) *pontoonpb.RangeReply {
 	r.submit(q)
 	select {
 	case reply := <-q.done:
