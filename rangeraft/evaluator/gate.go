@@ -72,7 +72,17 @@ func (e *Evaluator) mayChange(h *held, span proto.Span) bool {
 }
 
 func (e *Evaluator) readReady(w *waitingRead) bool {
-	return w.ask == 0 && !e.isInFlight(w.batch) && !slices.ContainsFunc(w.locks, func(h *held) bool { return !h.gone })
+	return w.ask == 0 && !e.isInFlight(w.batch) &&
+		!slices.ContainsFunc(w.locks, func(h *held) bool { return h.blocks(w.span) })
+}
+
+// blocks reports whether the lock, or what is left of it, is still held
+// somewhere in span.
+func (h *held) blocks(span proto.Span) bool {
+	if !h.gone {
+		return h.span.Overlaps(span)
+	}
+	return slices.ContainsFunc(h.rest, func(r *held) bool { return r.blocks(span) })
 }
 
 func (e *Evaluator) isInFlight(id uint64) bool {

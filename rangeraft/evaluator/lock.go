@@ -150,10 +150,15 @@ func (e *Evaluator) take(b *batch, txn txnKey, anchor []byte, what *pontoonpb.Lo
 	if what.Mode == pontoonpb.LockMode_LOCK_LEASE {
 		e.leases.void(h.lease())
 	}
+	e.hold(b, h)
+	return h
+}
+
+// hold enters a lock into the table and its record into the batch.
+func (e *Evaluator) hold(b *batch, h *held) {
 	e.locks.add(h)
 	b.added = append(b.added, h)
 	e.write(b, lockRecord(h))
-	return h
 }
 
 func (h *held) addedHere(b *batch) bool { return h.addedBy == b.id }

@@ -51,6 +51,7 @@ type held struct {
 	revoke    proto.LeaseID // begun with the lessor
 	askAt     time.Duration // when to ask its anchor (P32)
 	waiters   []*request
+	rest      []*held // what goes on to be held when it is removed
 }
 
 func (h *held) mode() pontoonpb.LockMode { return h.lock.GetWhat().GetMode() }

@@ -212,8 +212,28 @@ func (e *Evaluator) evalResolve(b *batch, within proto.Span, op *pontoonpb.Resol
 		e.write(b, own...)
 	}
 	e.releaseAll(b, locks, op.Commit)
+	for _, h := range locks {
+		e.keepOutside(b, h, within)
+	}
 	m.mutates = true
 	return m, nil
+}
+
+// keepOutside goes on holding, with the same floor, what a released lock held
+// outside of within: the effects there are still to come.
+func (e *Evaluator) keepOutside(b *batch, h *held, within proto.Span) {
+	for _, side := range []proto.Span{
+		h.span.Intersect(proto.Span{Start: h.span.Start, End: within.Start}),
+		h.span.Intersect(proto.Span{Start: within.End, End: h.span.End}),
+	} {
+		if side.Empty() {
+			continue
+		}
+		rest := h.part(side)
+		rest.ordinal, rest.addedBy = e.locks.nextOrdinal(h.txn), b.id
+		h.rest = append(h.rest, rest)
+		e.hold(b, rest)
+	}
 }
 
 // evalForget drops a commit record.

@@ -347,3 +347,26 @@ func TestP41Floor(t *testing.T) {
 	r.code(id, none)
 	equal(t, "entries", len(r.log), 0)
 }
+
+// P31, P35: resolving a part of a lock leaves the rest locked, for writes, reads
+// and closed alike.
+func TestP31ResolveOfAPart(t *testing.T) {
+	r := userRig(t)
+	r.do(lockAs(1, false, lockSpan(pontoonpb.LockMode_LOCK_WRITE, spanOf("c", "x"))))
+	equal(t, "all", r.ev.AdmitRead(100, spanOf("a", "z"), 12, nil), false)
+	equal(t, "resolved part", r.ev.AdmitRead(101, point("n"), 12, nil), false)
+	blocked := r.submit(put("d", "1"), put("n", "1"), put("w", "1"))
+	r.next = 13
+	r.do(resolve2(1, spanOf("m", "o"), 12, putEffect("n", "t"), putEffect("d", "t")))
+	r.ready(101)
+	r.waits(100)
+	r.unanswered(blocked, blocked+2)
+	equal(t, "locks", len(r.m.locks()), 2)
+	equal(t, "closed", r.m.closed, 10)
+	r.do(resolve2(1, spanOf("a", "m"), 12, putEffect("d", "t")))
+	r.do(resolve2(1, spanOf("o", "z"), 12))
+	r.ready(100)
+	r.code(blocked, none)
+	r.code(blocked+2, none)
+	equal(t, "locks", len(r.m.locks()), 0)
+}
