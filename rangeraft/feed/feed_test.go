@@ -147,7 +147,7 @@ func (r *reader) check(t *testing.T, e *engine, closed proto.Revision) {
 // with revisions applied out of order, a subscriber gets each change once, and
 // a checkpoint never overtakes one.
 func TestRandomInterleavings_P24_P22(t *testing.T) {
-	for seed := uint64(0); seed < 120; seed++ {
+	for seed := uint64(0); seed < 60; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { interleave(t, rand.New(rand.NewPCG(seed, 7))) })
 	}
 }

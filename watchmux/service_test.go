@@ -1,0 +1,648 @@
+package watchmux
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/pontoon-kv/pontoon/watchmux/merge"
+)
+
+type createReq = etcdserverpb.WatchCreateRequest
+
+// A watch from now over several ranges: created first with the current
+// revision, then each revision in one response, a txn over ranges too, in the
+// order of its operations (P17, quirks 26 and 30).
+func TestLiveAcrossRanges_P17(t *testing.T) {
+	h := serve(t, newFakeCluster("g", "p"), Options{})
+	h.write(put("a", "0"))
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	m := st.recv()
+	if !m.Created || m.WatchId != 0 || m.Header.Revision != 2 || len(m.Events) != 0 {
+		t.Fatalf("created: %v", m)
+	}
+	h.write(put("q", "1"))
+	h.write(put("x", "1"), put("b", "1"), put("h", "1"), del("a"))
+	h.write(put("c", "1"))
+	if got, want := st.events(6), "[0: q@3][0: x@4 b@4 h@4 a@4][0: c@5]"; got != want {
+		t.Fatalf("got %s, want %s", got, want)
+	}
+}
+
+// P22: a watcher over ranges gets nothing above what the slowest has closed; a
+// watcher inside one range does not wait for the other.
+func TestSlowRangeHoldsOnlyItsWatchers_P22(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("c")})
+	st.recv()
+	st.recv()
+	_, effects := h.begin(put("n", "late"), put("o", "late")) // 2, in the upper range
+	h.write(put("b", "1"))                                    // 3, in the lower
+	if got, want := st.events(1), "[1: b@3]"; got != want {
+		t.Fatalf("inside the range: %s, want %s", got, want)
+	}
+	h.apply(effects[0])
+	if got, want := st.events(3), "[0: n@2 o@2][0: b@3]"; got != want {
+		t.Fatalf("across: %s, want %s", got, want)
+	}
+}
+
+// Failed creates, ids and cancels answer as etcd does (quirks 26 to 29, 34).
+func TestCreateAndCancelAnswers(t *testing.T) {
+	c := newFakeCluster()
+	for range 9 {
+		c.write(put("k", "v"))
+	}
+	h := serve(t, c, Options{ClusterID: 7, MemberID: 8, RaftTerm: func() uint64 { return 9 }})
+	st := h.stream()
+	refused := func(req *createReq, reason string) {
+		t.Helper()
+		st.create(req)
+		m := st.recv()
+		if !m.Created || !m.Canceled || m.WatchId != -1 || m.CancelReason != reason || m.Header.Revision != 10 {
+			t.Fatalf("got %v, want %q", m, reason)
+		}
+	}
+	created := func(req *createReq, id int64) {
+		t.Helper()
+		st.create(req)
+		if m := st.recv(); !m.Created || m.Canceled || m.WatchId != id {
+			t.Fatalf("got %v, want id %d", m, id)
+		}
+	}
+	refused(&createReq{Key: []byte("k"), StartRevision: -1}, "etcdserver: mvcc: required revision has been compacted")
+	refused(&createReq{Key: []byte("k"), RangeEnd: []byte("k")}, "mvcc: watcher range is empty")
+	refused(&createReq{Key: []byte("k"), RangeEnd: []byte("a")}, "mvcc: watcher range is empty")
+	created(&createReq{Key: []byte("k"), WatchId: 1}, 1)
+	refused(&createReq{Key: []byte("k"), WatchId: 1}, "mvcc: duplicate watch ID provided on the WatchStream")
+	created(&createReq{Key: []byte("k")}, 0)
+	created(&createReq{Key: []byte("k")}, 2) // 1 is taken
+	created(&createReq{RangeEnd: []byte{0}}, 3)
+	st.cancel(77) // unknown: silence
+	st.cancel(1)
+	m := st.recv()
+	if !m.Canceled || m.WatchId != 1 || m.Created || m.CompactRevision != 0 || m.Header.Revision != 10 {
+		t.Fatalf("cancel: %v", m)
+	}
+	if m.Header.ClusterId != 7 || m.Header.MemberId != 8 || m.Header.RaftTerm != 9 {
+		t.Fatalf("header: %v", m.Header)
+	}
+	created(&createReq{Key: []byte("k"), WatchId: 1}, 1) // free again
+}
+
+// quirk 29: below the floor the watch is created and then canceled with the
+// compact revision and header revision 0; at the floor it is served.
+func TestCompactedStart(t *testing.T) {
+	c := newFakeCluster("m")
+	for range 20 {
+		c.write(put("k", "v"))
+	}
+	c.compact(15)
+	h := serve(t, c, Options{})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("k"), StartRevision: 14})
+	if m := st.recv(); !m.Created || m.Canceled {
+		t.Fatalf("got %v", m)
+	}
+	m := st.recv()
+	if !m.Canceled || m.CompactRevision != 15 || m.Header.Revision != 0 || m.CancelReason != "" || m.Created {
+		t.Fatalf("got %v", m)
+	}
+	st.create(&createReq{Key: []byte("k"), StartRevision: 15})
+	st.recv()
+	if got := st.recv(); len(got.Events) != 7 || got.Events[0].Kv.ModRevision != 15 {
+		t.Fatalf("at the floor: %v", got)
+	}
+}
+
+// quirk 30: history comes in responses of at most 1000 whole revisions with
+// the current revision as header, then live goes on with no gap and no repeat.
+func TestHistoryThenLive_P24(t *testing.T) {
+	c := newFakeCluster("k3", "m")
+	for i := range 2499 {
+		c.write(put(fmt.Sprintf("k%d", i%7), "v"))
+	}
+	h := serve(t, c, Options{})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("k"), RangeEnd: []byte("l"), StartRevision: 2})
+	st.recv()
+	var sizes []int
+	next := int64(2)
+	for next <= 2500 {
+		m := st.recv()
+		sizes = append(sizes, len(m.Events))
+		if m.Header.Revision != 2500 {
+			t.Fatalf("header %d", m.Header.Revision)
+		}
+		for _, e := range m.Events {
+			if e.Kv.ModRevision != next {
+				t.Fatalf("got %d, want %d", e.Kv.ModRevision, next)
+			}
+			next++
+		}
+	}
+	if !slices.Equal(sizes, []int{1000, 1000, 499}) {
+		t.Fatalf("sizes %v", sizes)
+	}
+	h.write(put("k1", "x"))
+	if m := st.recv(); len(m.Events) != 1 || m.Header.Revision != 2501 {
+		t.Fatalf("live: %v", m)
+	}
+}
+
+// Histories that are too long to join over are read page by page while writes
+// go on, and meet live events with no gap and no repeat.
+func TestLongHistoryInPages_P24(t *testing.T) {
+	c := newFakeCluster("k3", "m")
+	value := strings.Repeat("v", 1000)
+	for i := range 600 {
+		c.write(put(fmt.Sprintf("k%d", i%7), value))
+	}
+	h := serve(t, c, Options{HistoryBytes: 20 << 10})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range 300 {
+			h.write(put(fmt.Sprintf("k%d", i%7), value))
+			runtime.Gosched()
+		}
+	})
+	next := int64(2)
+	for r := range h.client.Watch(t.Context(), "k", clientv3.WithPrefix(), clientv3.WithRev(2)) {
+		for _, e := range r.Events {
+			if e.Kv.ModRevision != next {
+				t.Fatalf("got %d, want %d", e.Kv.ModRevision, next)
+			}
+			next++
+		}
+		if next == 902 {
+			break
+		}
+	}
+	wg.Wait()
+}
+
+// A start in the future waits for it (quirk 29).
+func TestFutureStart(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z"), StartRevision: 4})
+	st.recv()
+	h.write(put("b", "2"))
+	h.write(put("n", "3"))
+	h.write(put("n", "4"))
+	h.write(put("b", "5"))
+	if got, want := st.events(2), "[0: n@4][0: b@5]"; got != want {
+		t.Fatalf("got %s, want %s", got, want)
+	}
+}
+
+// P25, quirk 31: previous values on request, not for creates, absent below the
+// floor, each looked up once for all watchers; deletes carry only key and
+// revision; filters drop silently (quirk 32).
+func TestPrevKVAndFilters_P25(t *testing.T) {
+	c := newFakeCluster("m")
+	h := serve(t, c, Options{})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("k"), PrevKv: true})
+	st.create(&createReq{Key: []byte("k"), PrevKv: true, Filters: []etcdserverpb.WatchCreateRequest_FilterType{etcdserverpb.WatchCreateRequest_NOPUT}})
+	st.create(&createReq{Key: []byte("k"), Filters: []etcdserverpb.WatchCreateRequest_FilterType{etcdserverpb.WatchCreateRequest_NODELETE}})
+	for range 3 {
+		st.recv()
+	}
+	h.write(put("k", "1"))
+	h.write(put("k", "2"))
+	h.write(del("k"))
+	got := map[int64][]string{}
+	for range 6 {
+		m := st.recv()
+		for _, e := range m.Events {
+			got[m.WatchId] = append(got[m.WatchId], fmt.Sprintf("%v@%d prev %s", e.Type, e.Kv.ModRevision, e.PrevKv.GetValue()))
+		}
+	}
+	want := map[int64][]string{
+		0: {"PUT@2 prev ", "PUT@3 prev 1", "DELETE@4 prev 2"},
+		1: {"DELETE@4 prev 2"},
+		2: {"PUT@2 prev ", "PUT@3 prev "},
+	}
+	for id, w := range want {
+		if !slices.Equal(got[id], w) {
+			t.Errorf("watcher %d: got %v, want %v", id, got[id], w)
+		}
+	}
+	// Two for watcher 0; the second watcher may look the deletion up too if its
+	// response goes out in another batch of the same stream.
+	if n := h.get(func() int { return h.prevs }); n > 3 {
+		t.Errorf("%d look-ups", n)
+	}
+	h.write(put("k", "3"))
+	h.write(put("k", "4"))
+	h.compact(h.current())
+	st2 := h.stream()
+	st2.create(&createReq{Key: []byte("k"), PrevKv: true, StartRevision: h.current()})
+	st2.recv()
+	if m := st2.recv(); len(m.Events) != 1 || m.Events[0].PrevKv != nil {
+		t.Errorf("at the floor: %v", m)
+	}
+}
+
+// Fragments: pieces below the limit, marked but for the last, not interleaved.
+func TestFragment(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{MaxRequestBytes: 1 << 10})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z"), Fragment: true})
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	st.recv()
+	st.recv()
+	value := strings.Repeat("v", 200<<10)
+	var ops []op
+	for i := range 8 {
+		ops = append(ops, put(fmt.Sprintf("%c", 'a'+3*i), value))
+	}
+	h.write(ops...)
+	var order []int64
+	for n := 0; n < 16; {
+		m := st.recv()
+		order = append(order, m.WatchId)
+		n += len(m.Events)
+		if m.WatchId == 0 {
+			if last := n == 8 || n == 16; m.Fragment == last {
+				t.Fatalf("fragment %v after %d events", m.Fragment, n)
+			}
+			if len(m.Events) > 2 {
+				t.Fatalf("%d events in a piece", len(m.Events))
+			}
+		} else if m.Fragment || len(m.Events) != 8 {
+			t.Fatalf("watcher that did not ask: %d events", len(m.Events))
+		}
+	}
+	if !slices.IsSorted(order) && !slices.IsSortedFunc(order, func(a, b int64) int { return int(b - a) }) {
+		t.Fatalf("interleaved: %v", order)
+	}
+}
+
+// P26, R8: progress on an idle prefix over ranges reaches a revision that was
+// just written elsewhere, promptly, because closing is pushed to it; it names
+// watcher -1.
+func TestProgressPushesClosing_P26(t *testing.T) {
+	h := serve(t, newFakeCluster("g", "p", "x"), Options{RefreshInterval: time.Hour})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("r")})
+	st.recv()
+	for range 20 {
+		rev := h.write(put("zz", "elsewhere"))
+		st.progress()
+		m := st.recv()
+		if m.WatchId != -1 || m.Header.Revision != rev || len(m.Events) != 0 {
+			t.Fatalf("got %v, want progress %d", m, rev)
+		}
+	}
+	if n := h.get(func() int { return len(h.pushes) }); n < 20 {
+		t.Fatalf("%d pushes", n)
+	}
+}
+
+// P26: progress waits for what is not delivered: it comes behind it.
+func TestProgressBehindEvents_P26(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	st.recv()
+	_, effects := h.begin(put("n", "late"), put("b", "late"))
+	h.apply(effects[0])
+	st.progress()
+	eventually(t, "a push", func() bool { return h.get(func() int { return len(h.pushes) }) > 0 })
+	h.apply(effects[1])
+	if got, want := st.events(2), "[0: n@2 b@2]"; got != want {
+		t.Fatalf("got %s, want %s", got, want)
+	}
+	if m := st.recv(); m.WatchId != -1 || m.Header.Revision != 2 {
+		t.Fatalf("got %v", m)
+	}
+}
+
+// quirk 33: silence without watchers, with a start above the current revision,
+// and while a compacted watcher is not canceled; the request is not answered
+// later.
+func TestProgressSilence_P26(t *testing.T) {
+	c := newFakeCluster("m")
+	c.write(put("k", "v"))
+	h := serve(t, c, Options{})
+	st := h.stream()
+	st.progress()
+	st.create(&createReq{Key: []byte("a"), StartRevision: 5})
+	st.recv()
+	st.progress()
+	h.write(put("x", "v"))
+	st.progress()
+	st.cancel(0)
+	if m := st.recv(); !m.Canceled {
+		t.Fatalf("something before the cancel: %v", m)
+	}
+	st.create(&createReq{Key: []byte("a")})
+	st.recv()
+	st.progress()
+	if m := st.recv(); m.WatchId != -1 || m.Header.Revision != 3 {
+		t.Fatalf("got %v", m)
+	}
+}
+
+// quirk 33: periodic notices carry the watcher's own id and the revision up to
+// which it is complete, and only if no event came since the last.
+func TestPeriodicProgress(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{ProgressInterval: 100 * time.Millisecond})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z"), ProgressNotify: true})
+	st.recv()
+	st.recv()
+	rev := h.write(put("zz", "elsewhere"))
+	for {
+		m := st.recv()
+		if m.WatchId != 1 || len(m.Events) != 0 {
+			t.Fatalf("got %v", m)
+		}
+		if m.Header.Revision == rev {
+			break
+		}
+	}
+}
+
+// P23, P24: with splits, dying feeds, txns over ranges and watchers that come
+// and go, clients see every event once and in order.
+func TestSplitsAndDyingFeeds_P21_P23_P24(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{})
+	rng := rand.New(rand.NewPCG(1, 2))
+	type seen struct {
+		mu   sync.Mutex
+		revs []int64
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var all []*seen
+	var wg sync.WaitGroup
+	follow := func(from int64) {
+		s := &seen{}
+		all = append(all, s)
+		c := h.client.Watch(ctx, "a", clientv3.WithRange("zz"), clientv3.WithRev(from))
+		wg.Go(func() {
+			for r := range c {
+				s.mu.Lock()
+				for _, e := range r.Events {
+					s.revs = append(s.revs, e.Kv.ModRevision)
+				}
+				s.mu.Unlock()
+			}
+		})
+	}
+	follow(2)
+	for i := range 400 {
+		k := string(rune('a' + rng.IntN(26)))
+		if rng.IntN(4) == 0 {
+			h.write(put(k, "v"), put(string(rune('a'+(int(k[0])-'a'+13)%26)), "w"))
+		} else {
+			h.write(put(k, "v"), put(k+"2", "w"))
+		}
+		switch {
+		case i%40 == 20:
+			h.split(string(rune('b'+rng.IntN(24))) + fmt.Sprint(i))
+		case i%25 == 3:
+			h.killFeeds()
+		case i%50 == 10:
+			follow(2)
+		}
+		if i%10 == 0 {
+			<-time.After(time.Millisecond)
+		}
+	}
+	for n, s := range all {
+		eventually(t, "all events", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.revs) >= 800
+		})
+		s.mu.Lock()
+		for i, rev := range s.revs {
+			if want := int64(2 + i/2); rev != want {
+				t.Fatalf("watcher %d: event %d has revision %d, want %d", n, i, rev, want)
+			}
+		}
+		s.mu.Unlock()
+	}
+	cancel()
+	wg.Wait()
+}
+
+// P27: a client that does not read spills to history, the feeds and the other
+// clients go on, and in the end it has everything.
+func TestSlowClientSpills_P27(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{Limits: merge.Limits{GroupBytes: 64 << 10}})
+	slow, fast := h.stream(), h.stream()
+	for _, st := range []*rawStream{slow, fast} {
+		st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+		st.recv()
+	}
+	value := strings.Repeat("v", 4<<10)
+	const n = 600
+	for i := range n {
+		h.write(put(string(rune('a'+i%24)), value))
+		if m := fast.recv(); len(m.Events) != 1 {
+			t.Fatalf("fast: %v", m)
+		}
+	}
+	for next := int64(2); next < n+2; {
+		for _, e := range slow.recv().Events {
+			if e.Kv.ModRevision != next {
+				t.Fatalf("slow: got %d, want %d", e.Kv.ModRevision, next)
+			}
+			next++
+		}
+	}
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	if h.get(func() int { return h.history }) == 0 {
+		t.Fatal("the slow client never spilled: the test proves nothing")
+	}
+}
+
+// P27: what a stalled range makes pile up is dropped beyond the limits and read
+// again; nothing is lost and the memory stays bounded.
+func TestPileUpIsReadAgain_P27(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{Limits: merge.Limits{WatcherBytes: 4 << 10, RecentBytes: 2 << 10}})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	st.recv()
+	h.stall("n", true)
+	for range 100 {
+		h.write(put("b", strings.Repeat("v", 500)))
+	}
+	eventually(t, "the watcher spilled", func() bool {
+		h.s.mu.Lock()
+		defer h.s.mu.Unlock()
+		for _, g := range h.s.kernel.Parts() {
+			if g.Closed() < 101 && string(g.Span().Start[1:]) != "m" {
+				return false
+			}
+		}
+		return true
+	})
+	h.stall("n", false)
+	for next := int64(2); next < 102; {
+		for _, e := range st.recv().Events {
+			if e.Kv.ModRevision != next {
+				t.Fatalf("got %d, want %d", e.Kv.ModRevision, next)
+			}
+			next++
+		}
+	}
+}
+
+// P27: a feed that does not reach what was pushed moves to another replica.
+func TestLaggingFeedMoves_P27(t *testing.T) {
+	c := newFakeCluster()
+	c.noPush = true
+	h := serve(t, c, Options{RefreshInterval: 5 * time.Millisecond})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a")})
+	st.recv()
+	c.stall("a", true)
+	c.mu.Lock()
+	c.rev++
+	c.mu.Unlock()
+	eventually(t, "a second attempt", func() bool {
+		return h.get(func() int { return slices.Max(append(h.attempts, 0)) }) > 0
+	})
+}
+
+// I1: many thousand watchers cost one feed for each range, bounded memory and
+// little time for each event.
+func TestTenThousandWatchers(t *testing.T) {
+	h := serve(t, newFakeCluster("k025", "k05", "k075"), Options{})
+	const n = 10000
+	st := h.stream()
+	go func() {
+		for i := range n {
+			r := &createReq{Key: fmt.Appendf(nil, "k%04d", i)}
+			if i%2 == 1 {
+				r.RangeEnd = append(bytes.Clone(r.Key), 0xff)
+			}
+			st.create(r)
+		}
+	}()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range n {
+		if m := st.recv(); !m.Created || m.WatchId != int64(i) {
+			t.Fatalf("created %d: %v", i, m)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / n; each > 8<<10 {
+		t.Errorf("%d bytes for each watcher", each)
+	}
+	start := time.Now()
+	for i := range 2000 {
+		h.write(put(fmt.Sprintf("k%04d", i*5), "v"))
+	}
+	told := map[int64]bool{} // watchers in different ranges do not wait for each other
+	for range 2000 {
+		m := st.recv()
+		if len(m.Events) != 1 || told[m.WatchId] || string(m.Events[0].Kv.Key) != fmt.Sprintf("k%04d", m.WatchId) {
+			t.Fatalf("got %v", m)
+		}
+		told[m.WatchId] = true
+	}
+	if d := time.Since(start); d > 20*time.Second {
+		t.Errorf("2000 events took %v", d)
+	}
+	if opened := h.get(func() int { return h.opened }); opened != 4 {
+		t.Errorf("%d feeds for 4 ranges", opened)
+	}
+	st.create(&createReq{Key: []byte("k"), RangeEnd: []byte("l")})
+	st.recv()
+	h.write(put("k9999", "v"), put("k0000", "v"))
+	got := map[int64]int{}
+	for range 3 {
+		m := st.recv()
+		got[m.WatchId] += len(m.Events)
+	}
+	if got[0] != 1 || got[9999] != 1 || got[n] != 2 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// The feeds of ranges that nobody watches any more are closed after a while.
+func TestIdleFeedsClose(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{Linger: 10 * time.Millisecond})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	st.recv()
+	feeds := func() int {
+		return h.get(func() (n int) {
+			for _, r := range h.ranges {
+				n += len(r.feeds)
+			}
+			return n
+		})
+	}
+	eventually(t, "two feeds", func() bool { return feeds() == 2 })
+	st.cancel(0)
+	st.recv()
+	eventually(t, "no feeds", func() bool { return feeds() == 0 })
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	st.recv()
+	h.write(put("n", "v"))
+	st.events(1)
+}
+
+// A stopping gateway ends streams with Unavailable: the client resumes
+// elsewhere (R9). A client that goes away leaves nothing behind.
+func TestStreamEnds(t *testing.T) {
+	c := newFakeCluster("m")
+	h := serve(t, c, Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	ws, err := h.raw.Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := &rawStream{t, ws}
+	gone.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	gone.recv()
+	cancel()
+	watched := func() (n int) {
+		h.s.mu.Lock()
+		defer h.s.mu.Unlock()
+		for _, p := range h.s.kernel.Parts() {
+			if p.Watched() {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "no watcher left", func() bool { return watched() == 0 })
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a")})
+	st.recv()
+	h.s.Close()
+	_, err = st.ws.Recv()
+	if status.Code(err) != codes.Unavailable || status.Convert(err).Message() != status.Convert(rpctypes.ErrGRPCStopped).Message() {
+		t.Fatalf("got %v", err)
+	}
+}
