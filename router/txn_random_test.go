@@ -19,19 +19,14 @@ import (
 
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 	"github.com/pontoon-kv/pontoon/router"
-	"github.com/pontoon-kv/pontoon/router/rangecache"
 	"github.com/pontoon-kv/pontoon/router/rangetest"
 	"github.com/pontoon-kv/pontoon/storage/etcdop"
 	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
-func newKV(c *rangetest.Cluster) *router.KV {
-	cache := rangecache.New(c.Root())
-	return router.New(router.Options{
-		Node: 1, Boot: 1, Sender: router.NewSender(cache, c, c), Transport: c, Sequencer: c, Replicas: c, Leases: c,
-		Header: c, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
-}
+func newKV(c *rangetest.Cluster) *router.KV { return router.New(options(c)) }
+
+func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // done is one finished call of a client.
 type done struct {
