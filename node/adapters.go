@@ -113,10 +113,10 @@ func (h headers) FillHeader(hdr *etcdpb.ResponseHeader) {
 	hdr.ClusterId, hdr.MemberId, hdr.RaftTerm = h.ClusterID, uint64(h.MemberID), uint64(h.Term())
 }
 
-type leaseHeaders struct{ *api.Header }
+type leaseHeaders struct{ header *api.Header }
 
 func (h leaseHeaders) Header(rev proto.Revision) *etcdpb.ResponseHeader {
-	return h.Header.Header(int64(rev))
+	return h.header.Header(int64(rev))
 }
 
 // lateDirectory breaks the circle of a directory that sends through the sender

@@ -191,7 +191,7 @@ func (n *Node) serve() {
 
 	peer := grpc.NewServer(append(serve.PeerOptions(), grpc.ForceServerCodecV2(transport.Codec()))...)
 	pontoonpb.RegisterPeerServer(peer, &peerService{
-		Server: n.store.PeerServer(), sequencer: n.sequencer, gossip: n.gossip,
+		store: n.store.PeerServer(), sequencer: n.sequencer, gossip: n.gossip,
 		describe: n.describe, clusterID: n.members.ID,
 	})
 	n.servers = serve.NewServers(n.cfg.Logger)

@@ -18,11 +18,21 @@ import (
 // that owns it.
 type peerService struct {
 	pontoonpb.UnimplementedPeerServer
-	*transport.Server // Raft, RaftSnapshot, Ops, Feed
-	sequencer         *sequencer.Server
-	gossip            *gossip.Gossip
-	describe          func() *pontoonpb.DescribeReply
-	clusterID         uint64
+	store     *transport.Server
+	sequencer *sequencer.Server
+	gossip    *gossip.Gossip
+	describe  func() *pontoonpb.DescribeReply
+	clusterID uint64
+}
+
+func (p *peerService) Raft(s pontoonpb.Peer_RaftServer) error { return p.store.Raft(s) }
+func (p *peerService) RaftSnapshot(s pontoonpb.Peer_RaftSnapshotServer) error {
+	return p.store.RaftSnapshot(s)
+}
+func (p *peerService) Ops(s pontoonpb.Peer_OpsServer) error { return p.store.Ops(s) }
+
+func (p *peerService) Feed(r *pontoonpb.FeedRequest, s pontoonpb.Peer_FeedServer) error {
+	return p.store.Feed(r, s)
 }
 
 func (p *peerService) Sequence(s pontoonpb.Peer_SequenceServer) error { return p.sequencer.Sequence(s) }
