@@ -137,6 +137,9 @@ func TestS3DenseWithoutCrashes(t *testing.T) {
 		leader := c.nodes[proto.NodeID(i%3+1)]
 		leader.lose.Store(2)
 		await(t, func() bool { return r.highest.Load() >= target && leader.lose.Load() == 0 })
+		for _, n := range c.nodes {
+			mustRead(t, n) // answered after what was lost is answered again
+		}
 		if err := leader.server.HandOver(t.Context()); err != nil {
 			t.Fatal(err)
 		}

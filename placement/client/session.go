@@ -22,9 +22,10 @@ type session struct {
 // run finds the leader and talks to it, over and over.
 func (c *Client) run() {
 	var hint proto.NodeID
+	var refused proto.NodeID // by it was the last try
 	turn, misses := 0, 0
 	for c.awaitWork() {
-		node := c.target(hint, &turn)
+		node := c.target(hint, refused, &turn)
 		s := c.open(node)
 		if node == c.opts.Node {
 			c.talkLocal(s)
@@ -34,10 +35,11 @@ func (c *Client) run() {
 		s.cancel()
 		hint = c.advised(s)
 		if s.served {
-			misses = 0
+			misses, refused = 0, 0
 			continue
 		}
 		misses++
+		refused = node
 		if misses == 1 && hint != 0 && hint != node {
 			continue // a fresh hint is worth an immediate try
 		}
@@ -71,9 +73,10 @@ func (c *Client) advised(s *session) proto.NodeID {
 }
 
 // target chooses whom to ask: the own node if it leads, else the hinted one,
-// else the replicas of the root range in turn.
-func (c *Client) target(hint proto.NodeID, turn *int) proto.NodeID {
-	if c.opts.Local != nil && c.opts.Local.Leading() {
+// else the replicas of the root range in turn. An own sequencer that refused
+// just now does not know yet that it was deposed.
+func (c *Client) target(hint, refused proto.NodeID, turn *int) proto.NodeID {
+	if c.opts.Local != nil && refused != c.opts.Node && c.opts.Local.Leading() {
 		return c.opts.Node
 	}
 	if hint != 0 && hint != c.opts.Node && c.opts.Peers != nil {
@@ -105,7 +108,7 @@ func (c *Client) open(node proto.NodeID) *session {
 
 // awaitWork blocks while there is nothing to ask. False: closed.
 func (c *Client) awaitWork() bool {
-	for {
+	for c.closed.Err() == nil {
 		c.mu.Lock()
 		work := len(c.asks) > 0 || c.reads != nil || len(c.inflight) > 0
 		c.mu.Unlock()
@@ -115,9 +118,9 @@ func (c *Client) awaitWork() bool {
 		select {
 		case <-c.wake:
 		case <-c.closed.Done():
-			return false
 		}
 	}
+	return false
 }
 
 func (c *Client) pause(d time.Duration) {

@@ -54,9 +54,12 @@ func (c *Client) giveUp(now time.Time) {
 		return
 	}
 	first := c.inflight[0].sent
-	silent := !first.IsZero() && now.Sub(first) > c.opts.ReplyTimeout
+	if first.IsZero() {
+		return
+	}
+	waited := now.Sub(first)
 	detour := c.session.node != c.opts.Node && c.opts.Local != nil && c.opts.Local.Leading()
-	if silent || detour {
+	if waited > c.opts.ReplyTimeout || detour && waited > sweepInterval {
 		c.session.cancel()
 	}
 }

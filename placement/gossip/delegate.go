@@ -25,7 +25,7 @@ func (d *delegate) GetBroadcasts(int, int) [][]byte { return nil }
 func (d *delegate) LocalState(bool) []byte          { return nil }
 func (d *delegate) MergeRemoteState([]byte, bool)   {}
 
-// events passes changes on and remembers the dead.
+// events keeps the members as memberlist tells of them, under its lock.
 type events Gossip
 
 func (e *events) NotifyJoin(n *memberlist.Node) { e.tell(n, Live) }
@@ -35,20 +35,18 @@ func (e *events) NotifyUpdate(n *memberlist.Node) { e.tell(n, Live) }
 func (e *events) NotifyLeave(n *memberlist.Node) { e.tell(n, Dead) }
 
 func (e *events) tell(n *memberlist.Node, state State) {
-	m, ok := memberOf(n)
-	if !ok || m.Node == e.opts.Node {
+	m, ok := memberOf(n, state)
+	if !ok {
 		return
 	}
-	m.State = state
 	e.mu.Lock()
-	_, wasDead := e.dead[m.Node]
-	if state == Dead {
-		e.dead[m.Node] = m
-	} else {
-		delete(e.dead, m.Node)
-	}
+	before := e.members[m.Node].State
+	e.members[m.Node] = m
 	e.mu.Unlock()
-	if wasDead != (state == Dead) {
+	if m.Node == e.opts.Node {
+		return
+	}
+	if before != state {
 		e.opts.Logger.Info("node is "+string(state), "node", uint64(m.Node), "name", m.Meta.Name)
 	}
 	e.opts.OnChange(m)

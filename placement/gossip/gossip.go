@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"log"
@@ -43,7 +44,7 @@ type Options struct {
 	// Seeds lists nodes to join. It must not block; nodes that appear later
 	// are joined when they do.
 	Seeds func() []proto.NodeID
-	// OnChange is called when a node joins, changes its meta, or dies. It must
+	// OnChange is called when a node joins, changes its meta or state. It must
 	// not block. Nil: nobody listens.
 	OnChange func(Member)
 	// ProbeInterval is how often a node is probed. Default 500 ms.
@@ -86,8 +87,8 @@ type Gossip struct {
 	stop      chan struct{}
 	wg        sync.WaitGroup
 
-	mu   sync.Mutex
-	dead map[proto.NodeID]Member
+	mu      sync.Mutex
+	members map[proto.NodeID]Member // all ever seen; State without suspicion
 }
 
 // New returns a node that is alone; Start makes it join.
@@ -97,8 +98,9 @@ func New(opts Options) (*Gossip, error) {
 	}
 	g := &Gossip{
 		opts: opts, transport: newTransport(opts.Node, opts.Peers),
-		stop: make(chan struct{}), dead: map[proto.NodeID]Member{},
+		stop: make(chan struct{}), members: map[proto.NodeID]Member{},
 	}
+	g.transport.onSuspicion = g.suspicion
 	list, err := memberlist.Create(g.config())
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
@@ -147,36 +149,39 @@ func (g *Gossip) Gossip(stream pontoonpb.Peer_GossipServer) error {
 
 // Members returns all nodes ever seen, by id.
 func (g *Gossip) Members() []Member {
-	var list []Member
-	for _, n := range g.list.Members() {
-		if m, ok := memberOf(n); ok {
-			list = append(list, m)
-		}
-	}
 	g.mu.Lock()
-	for id, m := range g.dead {
-		if !slices.ContainsFunc(list, func(m Member) bool { return m.Node == id }) {
-			list = append(list, m)
-		}
+	defer g.mu.Unlock()
+	list := make([]Member, 0, len(g.members))
+	for _, m := range g.members {
+		list = append(list, g.judged(m))
 	}
-	g.mu.Unlock()
-	slices.SortFunc(list, func(a, b Member) int {
-		if a.Node < b.Node {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(list, func(a, b Member) int { return cmp.Compare(a.Node, b.Node) })
 	return list
 }
 
 // Member returns what is known of a node; false: it was never seen.
 func (g *Gossip) Member(node proto.NodeID) (Member, bool) {
-	for _, m := range g.Members() {
-		if m.Node == node {
-			return m, true
-		}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	m, ok := g.members[node]
+	return g.judged(m), ok
+}
+
+// judged adds suspicion: memberlist has not given the node up yet, but the own
+// link to it is down and nothing was heard from it since.
+func (g *Gossip) judged(m Member) Member {
+	if m.State == Live && g.transport.suspects(m.Node) {
+		m.State = Suspect
 	}
-	return Member{}, false
+	return m
+}
+
+// suspicion passes on that the link to a node went down, or that it was heard
+// from again.
+func (g *Gossip) suspicion(node proto.NodeID) {
+	if m, ok := g.Member(node); ok && m.State != Dead {
+		g.opts.OnChange(m)
+	}
 }
 
 func (g *Gossip) run() {
@@ -201,14 +206,8 @@ func (g *Gossip) run() {
 
 // join joins the seeds that are not known as alive.
 func (g *Gossip) join() {
-	known := map[proto.NodeID]bool{g.opts.Node: true}
-	for _, n := range g.list.Members() {
-		if m, ok := memberOf(n); ok {
-			known[m.Node] = true
-		}
-	}
 	for _, seed := range g.opts.Seeds() {
-		if known[seed] {
+		if m, ok := g.Member(seed); seed == g.opts.Node || ok && m.State != Dead {
 			continue
 		}
 		select {
@@ -225,18 +224,12 @@ func (g *Gossip) join() {
 func nameOf(node proto.NodeID) string { return strconv.FormatUint(uint64(node), 16) }
 
 // memberOf translates memberlist's view of a node.
-func memberOf(n *memberlist.Node) (Member, bool) {
+func memberOf(n *memberlist.Node, state State) (Member, bool) {
 	id, err := strconv.ParseUint(n.Name, 16, 64)
 	if err != nil {
 		return Member{}, false
 	}
-	m := Member{Node: proto.NodeID(id), State: Live}
-	switch n.State {
-	case memberlist.StateSuspect:
-		m.State = Suspect
-	case memberlist.StateDead, memberlist.StateLeft:
-		m.State = Dead
-	}
+	m := Member{Node: proto.NodeID(id), State: state}
 	if meta, err := decodeMeta(n.Meta); err == nil {
 		m.Meta = meta
 	}

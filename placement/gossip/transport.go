@@ -34,8 +34,11 @@ type transport struct {
 	wg      sync.WaitGroup
 	packets chan *memberlist.Packet
 	streams chan net.Conn
+	// onSuspicion is called without locks when suspects changes its mind.
+	onSuspicion func(proto.NodeID)
 
 	mu     sync.Mutex
+	down   map[proto.NodeID]bool // link broke, nothing was heard since
 	links  map[proto.NodeID]*link
 	conns  map[connKey]*conn
 	nextID uint64
@@ -53,6 +56,7 @@ func newTransport(self proto.NodeID, peers Peers) *transport {
 	return &transport{
 		self: self, peers: peers, ctx: ctx, cancel: cancel,
 		packets: make(chan *memberlist.Packet, packetDepth), streams: make(chan net.Conn, streamDepth),
+		onSuspicion: func(proto.NodeID) {}, down: map[proto.NodeID]bool{},
 		links: map[proto.NodeID]*link{}, conns: map[connKey]*conn{},
 	}
 }
@@ -165,6 +169,8 @@ func (t *transport) unlink(l *link) {
 	if t.links[l.node] == l {
 		delete(t.links, l.node)
 	}
+	suspicion := t.ctx.Err() == nil && !t.down[l.node]
+	t.down[l.node] = true
 	var broken []*conn
 	for key, c := range t.conns {
 		if key.node == l.node {
@@ -174,6 +180,28 @@ func (t *transport) unlink(l *link) {
 	t.mu.Unlock()
 	for _, c := range broken {
 		c.fail(io.ErrUnexpectedEOF)
+	}
+	if suspicion {
+		t.onSuspicion(l.node)
+	}
+}
+
+// suspects reports whether the link to a node broke and nothing was heard from
+// it since.
+func (t *transport) suspects(node proto.NodeID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.down[node]
+}
+
+// heard ends a suspicion.
+func (t *transport) heard(node proto.NodeID) {
+	t.mu.Lock()
+	suspected := t.down[node]
+	delete(t.down, node)
+	t.mu.Unlock()
+	if suspected {
+		t.onSuspicion(node)
 	}
 }
 
@@ -188,6 +216,7 @@ func (t *transport) serve(stream pontoonpb.Peer_GossipServer) error {
 			return errClosed
 		}
 		node := proto.NodeID(p.FromNode)
+		t.heard(node)
 		if p.Stream == 0 {
 			t.deliver(node, p.Packet)
 		} else {

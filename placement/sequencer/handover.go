@@ -8,7 +8,7 @@ import (
 )
 
 // HandOver stops granting and returns once the exact next number is in the log
-// (P6). The caller then transfers or gives up the leadership of the root
+// (P6) and every answer given before has left. The caller then transfers or gives up the leadership of the root
 // range; if that fails it calls Resume, which otherwise happens by itself
 // after Options.ResumeAfter. ErrNotLeading: there is nothing to hand over.
 func (s *Server) HandOver(ctx context.Context) error {
@@ -23,7 +23,7 @@ func (s *Server) HandOver(ctx context.Context) error {
 	time.AfterFunc(s.opts.ResumeAfter, func() { s.resume(term) })
 	for {
 		s.mu.Lock()
-		changed, leading, handed := s.changed, s.kernel.Leading(), s.kernel.Handed()
+		changed, leading, handed := s.changed, s.kernel.Leading(), s.kernel.Handed() && s.open == 0
 		s.mu.Unlock()
 		switch {
 		case leading != term:

@@ -66,6 +66,7 @@ type Server struct {
 	confirm Confirm
 	ticket  Ticket
 	waiting map[Ticket]*waiter
+	open    int // granted answers that neither left nor were refused
 	persist limitWrite
 	changed chan struct{} // closed and replaced at every step of a hand-over
 	wake    chan struct{} // the writer of limits has work
@@ -80,6 +81,7 @@ type limitWrite struct {
 type waiter struct {
 	done   chan struct{} // nil: answered at once
 	answer Answer
+	open   bool // counted in Server.open
 }
 
 // NewServer returns a server that leads nothing yet.
@@ -153,7 +155,7 @@ func (s *Server) step(out Output) {
 			continue
 		}
 		delete(s.waiting, a.Ticket)
-		w.answer = a
+		s.settle(w, a)
 		close(w.done)
 	}
 	if out.Next != 0 {
@@ -163,8 +165,7 @@ func (s *Server) step(out Output) {
 		default:
 		}
 	}
-	close(s.changed)
-	s.changed = make(chan struct{})
+	s.notify()
 }
 
 // submit takes an ask in. The waiter is answered at once unless it has a
@@ -175,7 +176,8 @@ func (s *Server) submit(ask *pontoonpb.SequenceAsk) *waiter {
 	s.ticket++
 	out := s.kernel.Ask(time.Now(), s.ticket, ask)
 	if len(out.Answers) == 1 && out.Answers[0].Ticket == s.ticket {
-		w := &waiter{answer: out.Answers[0]}
+		w := &waiter{}
+		s.settle(w, out.Answers[0])
 		if out.Next != 0 {
 			s.step(Output{Prev: out.Prev, Next: out.Next})
 		}
@@ -187,8 +189,18 @@ func (s *Server) submit(ask *pontoonpb.SequenceAsk) *waiter {
 	return w
 }
 
-// forget drops a waiter whose asker went away.
-func (s *Server) forget(w *waiter) {
+// settle gives a waiter its answer. Called with mu held.
+func (s *Server) settle(w *waiter, a Answer) {
+	w.answer = a
+	if a.Reply.First > 0 {
+		s.open++
+		w.open = true
+	}
+}
+
+// finish ends the waiter's answer: it left, was refused, or its asker went
+// away.
+func (s *Server) finish(w *waiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for t, have := range s.waiting {
@@ -196,6 +208,19 @@ func (s *Server) forget(w *waiter) {
 			delete(s.waiting, t)
 		}
 	}
+	if w.open {
+		w.open = false
+		s.open--
+		if s.open == 0 {
+			s.notify()
+		}
+	}
+}
+
+// notify lets a hand-over look again. Called with mu held.
+func (s *Server) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 // confirmed proves the leadership of term, once for all answers at hand. It
@@ -225,11 +250,11 @@ func (s *Server) release(a Answer, confirmed bool) *pontoonpb.SequenceReply {
 // blocks until the answer may leave; a refusal is an answer.
 func (s *Server) Serve(ctx context.Context, ask *pontoonpb.SequenceAsk) (*pontoonpb.SequenceReply, error) {
 	w := s.submit(ask)
+	defer s.finish(w)
 	if w.done != nil {
 		select {
 		case <-w.done:
 		case <-ctx.Done():
-			s.forget(w)
 			return nil, ctx.Err()
 		}
 	}

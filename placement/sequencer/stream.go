@@ -63,61 +63,69 @@ func (s *Server) takeAsks(ctx context.Context, stream pontoonpb.Peer_SequenceSer
 func (s *Server) sendAnswers(ctx context.Context, stream pontoonpb.Peer_SequenceServer, asked <-chan *waiter) error {
 	defer func() {
 		for w := range asked {
-			s.forget(w)
+			s.finish(w)
 		}
 	}()
-	for first := range asked {
-		if err := s.wait(ctx, first); err != nil {
+	for next := <-asked; next != nil; {
+		if err := next.wait(ctx); err != nil {
+			s.finish(next)
 			return err
 		}
-		answers := []Answer{first.answer}
-		var blocked *waiter
-		for more := true; more && blocked == nil; {
-			select {
-			case w, ok := <-asked:
-				switch {
-				case !ok:
-					more = false
-				case w.ready():
-					answers = append(answers, w.answer)
-				default:
-					blocked = w
-				}
-			default:
-				more = false
+		batch := []*waiter{next}
+		next = nil
+		for next == nil {
+			var more bool
+			if next, more = poll(asked); !more {
+				break
+			}
+			if next.ready() {
+				batch, next = append(batch, next), nil
 			}
 		}
-		if err := s.sendConfirmed(ctx, stream, answers); err != nil {
+		err := s.sendConfirmed(ctx, stream, batch)
+		for _, w := range batch {
+			s.finish(w)
+		}
+		if err != nil {
+			if next != nil {
+				s.finish(next)
+			}
 			return err
 		}
-		if blocked != nil {
-			if err := s.wait(ctx, blocked); err != nil {
-				return err
-			}
-			if err := s.sendConfirmed(ctx, stream, []Answer{blocked.answer}); err != nil {
-				return err
-			}
+		if next == nil {
+			next = <-asked
 		}
 	}
 	return nil
 }
 
-func (s *Server) sendConfirmed(ctx context.Context, stream pontoonpb.Peer_SequenceServer, answers []Answer) error {
+// poll takes a waiter without blocking; false: none is there.
+func poll(asked <-chan *waiter) (*waiter, bool) {
+	select {
+	case w, ok := <-asked:
+		return w, ok
+	default:
+		return nil, false
+	}
+}
+
+func (s *Server) sendConfirmed(ctx context.Context, stream pontoonpb.Peer_SequenceServer, batch []*waiter) error {
 	var term proto.Term
 	confirmed := false
-	for _, a := range answers {
-		if a.Term != 0 && a.Term != term {
+	for _, w := range batch {
+		if a := w.answer; a.Term != 0 && a.Term != term {
 			term = a.Term
 			confirmed = s.confirmed(ctx, term)
 		}
-		if err := stream.Send(s.release(a, confirmed)); err != nil {
+		if err := stream.Send(s.release(w.answer, confirmed)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Server) wait(ctx context.Context, w *waiter) error {
+// wait blocks until the answer is there.
+func (w *waiter) wait(ctx context.Context) error {
 	if w.done == nil {
 		return nil
 	}
@@ -125,7 +133,6 @@ func (s *Server) wait(ctx context.Context, w *waiter) error {
 	case <-w.done:
 		return nil
 	case <-ctx.Done():
-		s.forget(w)
 		return ctx.Err()
 	}
 }
