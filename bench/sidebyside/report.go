@@ -15,6 +15,7 @@ type Cell struct {
 	Op      string `json:"op"`
 	Clients int    `json:"clients"`
 	stat.Summary
+	CPU CPU `json:"cpu"`
 }
 
 // Ratio compares one cell of both systems: above 1 the subject is better in
@@ -66,11 +67,26 @@ func (r *Report) addRound(out io.Writer, n int, baseline, subject []Cell) {
 			Throughput: div(s.PerSecond, b.PerSecond), P50: div(s.P50Ms, b.P50Ms), P99: div(s.P99Ms, b.P99Ms),
 		}
 		round.Ratios = append(round.Ratios, ratio)
-		fmt.Fprintf(out, "round %d %s %4d clients: %s %9.0f/s p50 %7.2f p99 %7.2f ms | %s %9.0f/s p50 %7.2f p99 %7.2f ms | ratio %.2f\n",
-			n+1, b.Op, b.Clients, r.Options.Baseline, b.PerSecond, b.P50Ms, b.P99Ms,
-			r.Options.Subject, s.PerSecond, s.P50Ms, s.P99Ms, ratio.Throughput)
+		fmt.Fprintf(out, "round %d %s %4d clients: %s %s | %s %s | ratio %.2f%s\n",
+			n+1, b.Op, b.Clients, r.Options.Baseline, b.line(), r.Options.Subject, s.line(), ratio.Throughput, disturbed(b, s))
 	}
 	r.Rounds = append(r.Rounds, round)
+}
+
+func (c Cell) line() string {
+	return fmt.Sprintf("%8.0f/s p50 %7.2f p99 %7.2f ms cpu %3.0f%%", c.PerSecond, c.P50Ms, c.P99Ms, c.CPU.Nodes*100)
+}
+
+// disturbed says if something else used the machine while one was measured.
+func disturbed(cells ...Cell) string {
+	worst := 0.0
+	for _, c := range cells {
+		worst = max(worst, c.CPU.Others)
+	}
+	if worst < 0.1 {
+		return ""
+	}
+	return fmt.Sprintf(" (disturbed: other processes used %.0f%% of the machine)", worst*100)
 }
 
 func div(a, b float64) float64 {

@@ -79,6 +79,10 @@ func (o *Options) measure(ctx context.Context, s System, dir string, step func()
 		return nil, err
 	}
 	defer pool.Close()
+	var pids []int
+	for _, n := range c.Nodes() {
+		pids = append(pids, n.Pid())
+	}
 	value := o.value()
 	if err := o.fill(ctx, pool, value); err != nil {
 		return nil, err
@@ -90,11 +94,16 @@ func (o *Options) measure(ctx context.Context, s System, dir string, step func()
 			if op == "put" {
 				do = put(value)
 			}
+			begin, known := readCPU(pids)
 			sum, err := o.cell(ctx, pool, clients, do)
 			if err != nil {
 				return nil, fmt.Errorf("%s with %d clients: %w", op, clients, err)
 			}
-			cells = append(cells, Cell{Op: op, Clients: clients, Summary: sum})
+			cell := Cell{Op: op, Clients: clients, Summary: sum}
+			if end, ok := readCPU(pids); ok && known {
+				cell.CPU = end.since(begin)
+			}
+			cells = append(cells, cell)
 			step()
 		}
 	}

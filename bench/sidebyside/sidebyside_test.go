@@ -49,3 +49,21 @@ func TestMedianAndFloor(t *testing.T) {
 		t.Error("floor is not kept")
 	}
 }
+
+func TestCPUShares(t *testing.T) {
+	ticks, ok := parseTicks("42 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 300 40 0 0 20 0 1 0 5 6 7")
+	if !ok || ticks != 340 {
+		t.Errorf("%v %v", ticks, ok)
+	}
+	if _, ok := parseTicks("42 (short) S 1"); ok {
+		t.Error("a short line was accepted")
+	}
+	begin := cpuClock{total: 1000, idle: 500, nodes: 100, self: 50}
+	got := cpuClock{total: 2000, idle: 700, nodes: 500, self: 250}.since(begin)
+	if got.Nodes != 0.4 || got.Client != 0.2 || got.Others < 0.19 || got.Others > 0.21 {
+		t.Errorf("%+v", got)
+	}
+	if disturbed(Cell{CPU: got}) == "" || disturbed(Cell{}) != "" {
+		t.Error("disturbance is not told")
+	}
+}
