@@ -160,6 +160,25 @@ func TestLogManyInOneBatch(t *testing.T) {
 	check(t, e.Close())
 }
 
+// What a reader was given stays as it was when a suffix is replaced (I6).
+func TestLogEntriesAreStable(t *testing.T) {
+	e := openMem(t)
+	createRange(t, e, 3, keys.UserSpan)
+	appendLog(t, e, 3, entries(6, 11, 20), nil)
+	held := must(e.Log(3).Entries(11, 21, math.MaxUint64))(t)
+	appendLog(t, e, 3, entries(7, 14, 20), nil)
+	for _, ent := range append(held, entries(8, 21, 30)...)[:10] {
+		if ent.GetTerm() != 6 {
+			t.Fatal("entry changed under its reader:", ent)
+		}
+	}
+	for _, ent := range must(e.Log(3).Entries(14, 21, math.MaxUint64))(t) {
+		if ent.GetTerm() != 7 {
+			t.Fatal("a reader changed the log:", ent)
+		}
+	}
+}
+
 func TestLogRefusals(t *testing.T) {
 	e := openMem(t)
 	createRange(t, e, 3, keys.UserSpan)
