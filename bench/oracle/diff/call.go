@@ -28,6 +28,9 @@ type answer struct {
 	note string
 }
 
+// errorPrefix begins the text of an answer that is an error.
+const errorPrefix = "error "
+
 func (a answer) ok() bool { return a.code == codes.OK }
 
 func (a answer) String() string {
@@ -38,7 +41,7 @@ func (a answer) String() string {
 	if a.ok() {
 		b.WriteString(brief(a.msg))
 	} else {
-		fmt.Fprintf(&b, "error %s: %s", a.code, a.text)
+		fmt.Fprintf(&b, "%s%s: %s", errorPrefix, a.code, a.text)
 	}
 	return b.String()
 }

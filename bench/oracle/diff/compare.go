@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"fmt"
 	"hash/crc32"
+	"regexp"
 	"slices"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
@@ -36,6 +38,20 @@ func (d *Difference) Error() string {
 	return fmt.Sprintf("step %d: %s\n  operation: %s\n  sent:      %s\n  oracle:    %s\n  subject:   %s",
 		d.Step, d.What, d.Op, d.Resolved, d.Oracle, d.Subject)
 }
+
+// numbers are what varies between two runs into the same fault.
+var numbers = regexp.MustCompile(`\(.*\)|[0-9]+`)
+
+// class is the same for differences that are likely to have the same cause.
+func (d *Difference) class() string {
+	if d.What != answersDiffer {
+		return numbers.ReplaceAllString(d.What, "")
+	}
+	return fmt.Sprint(d.Op.Kind, strings.HasPrefix(d.Oracle, errorPrefix), strings.HasPrefix(d.Subject, errorPrefix))
+}
+
+// answersDiffer is the What of a difference between two answers.
+const answersDiffer = "answers differ"
 
 // equalAnswers compares two answers field by field after normalising both.
 func equalAnswers(o, s answer) bool {
@@ -116,7 +132,7 @@ func brief(m proto.Message) string {
 	if err != nil {
 		return err.Error()
 	}
-	return nameRefs(string(text))
+	return nameRefs(singleSpaced(text))
 }
 
 // briefEvents is a list of events as text.

@@ -83,7 +83,24 @@ func (o Op) String() string {
 	if err != nil {
 		return fmt.Sprintf("%s: %v", o.Kind, err)
 	}
-	return fmt.Sprintf("%s gw=%d n=%d | %s", o.Kind, o.Gateway, o.N, nameRefs(string(text)))
+	return fmt.Sprintf("%s gw=%d n=%d | %s", o.Kind, o.Gateway, o.N, nameRefs(singleSpaced(text)))
+}
+
+// singleSpaced undoes the random second space that prototext puts between fields, so
+// that the text of an operation is the same everywhere.
+func singleSpaced(text []byte) string {
+	var out []byte
+	quoted := false
+	for i, b := range text {
+		switch {
+		case b == '"' && (i == 0 || text[i-1] != '\\'):
+			quoted = !quoted
+		case b == ' ' && !quoted && i > 0 && text[i-1] == ' ':
+			continue
+		}
+		out = append(out, b)
+	}
+	return string(out)
 }
 
 var opLine = regexp.MustCompile(`^(\w+) gw=(\d+) n=(\d+) \| ?(.*)$`)

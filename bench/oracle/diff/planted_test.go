@@ -87,7 +87,7 @@ var plants = map[string]struct {
 	"an event is lost": {tamper{change: onEvents(1, func(r *pb.WatchResponse) []*pb.WatchResponse {
 		r.Events = r.Events[1:]
 		return []*pb.WatchResponse{r}
-	})}, "event group"},
+	})}, "events"},
 	"a response is lost": {tamper{change: func() func(string, []byte) [][]byte {
 		n := 0
 		return onEvents(0, func(r *pb.WatchResponse) []*pb.WatchResponse {
@@ -96,7 +96,7 @@ var plants = map[string]struct {
 			}
 			return nil
 		})
-	}()}, "event group"},
+	}()}, "events"},
 	"a response is repeated": {tamper{change: onEvents(0, func(r *pb.WatchResponse) []*pb.WatchResponse {
 		return []*pb.WatchResponse{r, clone(r)}
 	})}, "split or repeated"},
@@ -114,7 +114,7 @@ var plants = map[string]struct {
 		}
 		r.Events[0], r.Events[1] = r.Events[1], r.Events[0]
 		return []*pb.WatchResponse{r}
-	})}, "event group"},
+	})}, "the events of a revision differ"},
 	"a response is older than its events": {tamper{change: onEvents(0, func(r *pb.WatchResponse) []*pb.WatchResponse {
 		r.Header.Revision = r.Events[0].Kv.ModRevision - 1
 		return []*pb.WatchResponse{r}

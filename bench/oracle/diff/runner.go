@@ -188,7 +188,7 @@ func (r *Runner) judge(o Op, req proto.Message, oracle, subject answer) *Differe
 	if equalAnswers(oracle, subject) {
 		return nil
 	}
-	return r.differ(o, req, "answers differ", oracle.String(), subject.String())
+	return r.differ(o, req, answersDiffer, oracle.String(), subject.String())
 }
 
 // saw notes the revisions of two answers.

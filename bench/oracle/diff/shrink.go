@@ -8,7 +8,7 @@ import (
 )
 
 // shrinkPatience is short, since a trial may wait for what never comes.
-const shrinkPatience = 4 * time.Second
+const shrinkPatience = 2 * time.Second
 
 // Start starts fresh targets; stop ends them.
 type Start func() (oracle, subject Target, stop func() error, err error)
@@ -39,15 +39,15 @@ func (s *sequence) Next(State) (Op, bool) {
 }
 
 // Shrink removes operations from a sequence that shows a difference, as long as a
-// difference remains, until none can be left out or the budget is used up. Each trial
+// difference of the same class remains, until none can be left out or the budget is used up. Each trial
 // runs on fresh targets. It returns the shortest sequence found and its difference.
 func Shrink(ctx context.Context, start Start, ops []Op, diff *Difference, budget time.Duration) ([]Op, *Difference) {
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
 	return shrink(ctx, ops, diff, func(ops []Op) ([]Op, *Difference) {
 		executed, d, err := Execute(ctx, start, Sequence(ops), shrinkPatience, new(Progress))
-		if err != nil {
-			return nil, nil // not a verdict
+		if err != nil || d == nil || d.class() != diff.class() {
+			return nil, nil // no verdict, no difference, or another one
 		}
 		return executed, d
 	})

@@ -353,8 +353,17 @@ func (r *Runner) compareWatcher(o Op, w *watcher) *Difference {
 		if i < len(sg) {
 			stext = briefEvents(sg[i].events)
 		}
-		if ot == "" || stext == "" || !sameEvents(og[i], sg[i]) {
-			return r.differ(o, nil, fmt.Sprintf("%s: event group %d of %d/%d differs", name, i, len(og), len(sg)), ot, stext)
+		what := ""
+		switch {
+		case ot == "":
+			what = "events that etcd does not send"
+		case stext == "":
+			what = "events are missing"
+		case !sameEvents(og[i], sg[i]):
+			what = "the events of a revision differ"
+		}
+		if what != "" {
+			return r.differ(o, nil, fmt.Sprintf("%s (%s; response %d, of %d and %d)", what, name, i, len(og), len(sg)), ot, stext)
 		}
 		r.progress.Events.Add(int64(len(og[i].events)))
 	}
