@@ -19,24 +19,30 @@ const (
 )
 
 // Sequence serves one client's stream: asks in, answers out in the same order.
-// A second goroutine waits for limits and confirmations, so that asks that
-// arrive meanwhile take their numbers and share the next confirmation.
+// A second goroutine takes asks in, so that those that arrive while an answer
+// waits for a limit or a confirmation take their numbers and share the next
+// confirmation.
 func (s *Server) Sequence(stream pontoonpb.Peer_SequenceServer) error {
 	ctx, cancel := context.WithCancel(stream.Context())
-	defer cancel()
+	defer cancel() // ends takeAsks, as does the end of the stream
 	asked := make(chan *waiter, streamDepth)
-	sent := make(chan error, 1)
+	taken := make(chan error, 1)
 	go func() {
-		err := s.sendAnswers(ctx, stream, asked)
-		cancel()
-		sent <- err
+		taken <- s.takeAsks(ctx, stream, asked)
+		close(asked)
 	}()
-	err := s.takeAsks(ctx, stream, asked)
-	close(asked)
-	if sendErr := <-sent; err == nil {
-		err = sendErr
+	if err := s.sendAnswers(ctx, stream, asked); err != nil {
+		go s.finishAll(asked)
+		return err
 	}
-	return err
+	return <-taken
+}
+
+// finishAll ends what was asked on a stream that is gone.
+func (s *Server) finishAll(asked <-chan *waiter) {
+	for w := range asked {
+		s.finish(w)
+	}
 }
 
 func (s *Server) takeAsks(ctx context.Context, stream pontoonpb.Peer_SequenceServer, asked chan<- *waiter) error {
@@ -51,9 +57,11 @@ func (s *Server) takeAsks(ctx context.Context, stream pontoonpb.Peer_SequenceSer
 		if ask.Count < 0 || ask.Count > maxCount || ask.Sequence == 0 {
 			return status.Errorf(codes.InvalidArgument, "pontoon: ask %d for %d numbers", ask.Sequence, ask.Count)
 		}
+		w := s.submit(ask)
 		select {
-		case asked <- s.submit(ask):
+		case asked <- w:
 		case <-ctx.Done():
+			s.finish(w)
 			return ctx.Err()
 		}
 	}
@@ -61,11 +69,6 @@ func (s *Server) takeAsks(ctx context.Context, stream pontoonpb.Peer_SequenceSer
 
 // sendAnswers sends in order. All answers at hand share one confirmation.
 func (s *Server) sendAnswers(ctx context.Context, stream pontoonpb.Peer_SequenceServer, asked <-chan *waiter) error {
-	defer func() {
-		for w := range asked {
-			s.finish(w)
-		}
-	}()
 	for next := <-asked; next != nil; {
 		if err := next.wait(ctx); err != nil {
 			s.finish(next)
