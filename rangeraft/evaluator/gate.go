@@ -1,6 +1,7 @@
 package evaluator
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -15,7 +16,7 @@ type waitingRead struct {
 	span  proto.Span
 	rev   proto.Revision
 	ask   uint64 // token of an open ask; 0: none
-	batch uint64 // in flight; 0: none
+	upTo  uint64 // batches in flight up to this one count
 	locks []*held
 }
 
@@ -34,19 +35,13 @@ func (e *Evaluator) AdmitRead(id RequestID, span proto.Span, rev proto.Revision,
 		e.emit(ReadReady{ID: id, Err: proto.Mismatch(e.desc)})
 		return false
 	}
-	if n := len(e.inflight); n > 0 && e.inflight[n-1].split != nil {
-		// Until its fate is known nothing of the right side is served (P15).
-		key := e.inflight[n-1].split.Key
-		if (proto.Span{Start: key, End: e.span.End}).Overlaps(span) {
-			e.reads = append(e.reads, &waitingRead{id: id, span: span, rev: rev, batch: e.inflight[n-1].id})
-			return false
-		}
-	}
 	w := &waitingRead{id: id, span: span, rev: rev}
 	if e.ask != nil && e.ask.count > 0 {
 		w.ask = e.ask.token
 	}
-	w.batch, _ = e.inFlightAt(rev)
+	if n := len(e.inflight); n > 0 {
+		w.upTo = e.inflight[n-1].id
+	}
 	own := keyOf(txn)
 	e.locks.overlapping(span, func(h *held) bool {
 		if h.applied && h.txn != own && h.holdsClosed() && h.lock.Floor < int64(rev) && e.mayChange(h, span) {
@@ -62,18 +57,29 @@ func (e *Evaluator) AdmitRead(id RequestID, span proto.Span, rev proto.Revision,
 }
 
 // mayChange: a lock on a lease changes only what is attached to it, and nobody
-// attaches or detaches under it. In doubt the read waits.
+// attaches or detaches under it. What its own removal in flight changes is not
+// applied yet, so the overlay is not asked. In doubt the read waits.
 func (e *Evaluator) mayChange(h *held, span proto.Span) bool {
 	if h.mode() != pontoonpb.LockMode_LOCK_LEASE {
 		return true
 	}
-	yes, err := e.attached(h.span.Intersect(span), h.lease())
-	return yes || err != nil
+	found := false
+	err := e.opts.State.LeaseKeys(h.span.Intersect(span), h.lease(), func([]byte) bool {
+		found = true
+		return false
+	})
+	return found || err != nil
 }
 
 func (e *Evaluator) readReady(w *waitingRead) bool {
-	return w.ask == 0 && !e.isInFlight(w.batch) &&
+	return w.ask == 0 && !slices.ContainsFunc(e.inflight, func(b *batch) bool { return b.id <= w.upTo && b.mayShowIn(w) }) &&
 		!slices.ContainsFunc(w.locks, func(h *held) bool { return h.blocks(w.span) })
+}
+
+// mayShowIn: the batch writes at or below the read's revision, or it splits off
+// what is read: until its fate is known nothing of that is served (P15).
+func (b *batch) mayShowIn(w *waitingRead) bool {
+	return b.lowest > 0 && b.lowest <= w.rev || b.split != nil && bytes.Compare(b.split.Key, w.span.End) < 0
 }
 
 // blocks reports whether the lock, or what is left of it, is still held
@@ -85,21 +91,16 @@ func (h *held) blocks(span proto.Span) bool {
 	return slices.ContainsFunc(h.rest, func(r *held) bool { return r.blocks(span) })
 }
 
-func (e *Evaluator) isInFlight(id uint64) bool {
-	return id != 0 && slices.ContainsFunc(e.inflight, func(b *batch) bool { return b.id == id })
-}
-
-// askAnswered: reads that came while the ask was open now know whether a
-// number at or below theirs was granted to the batch, if it is still there. An
-// ask repeated since gets numbers above them.
+// askAnswered: for reads that came while the ask was open its batch counts too,
+// if it was proposed. An ask repeated since gets numbers above them.
 func (e *Evaluator) askAnswered(token uint64, b *batch) {
 	for _, w := range e.reads {
 		if w.ask != token {
 			continue
 		}
 		w.ask = 0
-		if b != nil && e.isInFlight(b.id) && b.lowest > 0 && b.lowest <= w.rev {
-			w.batch = b.id
+		if b != nil {
+			w.upTo = b.id
 		}
 	}
 	e.readsDirty = true

@@ -88,9 +88,16 @@ func TestP20ReadAndLeaseLocks(t *testing.T) {
 	equal(t, "not attached", r.ev.AdmitRead(100, point("c"), 40, nil), true)
 	equal(t, "attached", r.ev.AdmitRead(101, point("b"), 40, nil), false)
 	equal(t, "span with an attached key", r.ev.AdmitRead(102, spanOf("a", "c"), 40, nil), false)
-	r.do(resolve(1, false, 0))
+	// Its removal is evaluated, and waits for the ask of a request beside it.
+	r.next, r.seen = 41, 40
+	r.submit(del("x", ""), resolve(1, true, 40, &pontoonpb.Effect{
+		Kind: pontoonpb.EffectKind_EFFECT_DELETE, Key: user("b"), PrevLease: 7, Fresh: true,
+	}))
+	equal(t, "removal evaluated", r.ev.AdmitRead(103, point("b"), 40, nil), false)
+	r.settle()
 	r.ready(101)
 	r.ready(102)
+	r.ready(103)
 }
 
 // P19: outside an entry a range closes only with nothing in flight.
@@ -166,4 +173,21 @@ func (r *rig) registerAll(lease int64) {
 	r.drain()
 	r.settle()
 	r.code(id, pontoonpb.RangeErrorCode_RANGE_ERROR_NONE)
+}
+
+// P20: a read waits for everything in flight below it, also when what came
+// after that is dropped.
+func TestP20ReadWaitsForAllBatches(t *testing.T) {
+	r := userRig(t)
+	r.submit(put("a", "1"))
+	r.grant()
+	r.submit(put("b", "1"))
+	equal(t, "admitted", r.ev.AdmitRead(100, point("a"), 12, nil), false)
+	r.grant()
+	r.ev.Dropped(r.log[1].Batch)
+	r.log = r.log[:1]
+	r.drain()
+	r.waits(100)
+	r.apply()
+	r.ready(100)
 }

@@ -100,20 +100,11 @@ func (v *view) Count(key, end []byte, rev int64) (int64, error) {
 // appliedAt refuses history at rev while something at or below it is not
 // applied.
 func (e *Evaluator) appliedAt(b *batch, rev proto.Revision) error {
-	if _, waits := e.inFlightAt(rev); waits || b.lowest > 0 && b.lowest <= rev {
+	below := func(b *batch) bool { return b.lowest > 0 && b.lowest <= rev }
+	if below(b) || slices.ContainsFunc(e.inflight, below) {
 		return errInFlight
 	}
 	return nil
-}
-
-// inFlightAt returns the newest batch in flight that writes at or below rev.
-func (e *Evaluator) inFlightAt(rev proto.Revision) (uint64, bool) {
-	for _, b := range slices.Backward(e.inflight) {
-		if b.lowest > 0 && b.lowest <= rev {
-			return b.id, true
-		}
-	}
-	return 0, false
 }
 
 func (v *view) LeaseUsable(lease proto.LeaseID, key []byte) etcdop.LeaseState {
