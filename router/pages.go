@@ -43,8 +43,8 @@ func (p *pages) count(r *pb.RangeRequest, rev int64) (int64, bool) {
 
 // remember notes what follows the page that resp answers.
 func (p *pages) remember(r *pb.RangeRequest, rev int64, resp *pb.RangeResponse) {
-	if !resp.More || etcdop.FetchLimit(r) == 0 || len(resp.Kvs) == 0 {
-		return
+	if !resp.More || etcdop.FetchLimit(r) == 0 || len(resp.Kvs) == 0 || r.SortTarget != pb.RangeRequest_KEY {
+		return // the last key of a page sorted by something else says nothing of what follows
 	}
 	next := page{string(resp.Kvs[len(resp.Kvs)-1].Key) + "\x00", string(r.RangeEnd), rev}
 	p.mu.Lock()

@@ -76,6 +76,7 @@ func (s *stream) ask(limit int64) *pb.RangeRequest {
 
 func (s *stream) run(ctx context.Context) error {
 	for limit := min(firstChunk, s.left()); ; {
+		var err error
 		done, size := !s.chunk.More, gproto.Size(s.chunk)
 		s.sent += int64(len(s.chunk.Kvs))
 		done = done || s.left() == 0
@@ -83,18 +84,42 @@ func (s *stream) run(ctx context.Context) error {
 		if done {
 			msg.Header = s.kv.fill(nil, s.at.Revision)
 			msg.More = s.chunk.More
-			msg.Count = s.sent - int64(len(s.chunk.Kvs)) + s.chunk.Count
+			if msg.Count, err = s.count(ctx); err != nil {
+				return err
+			}
 		}
 		if err := s.out.Send(&pb.RangeStreamResponse{RangeResponse: msg}); err != nil || done {
 			return err
 		}
 		limit = min(nextChunk(limit, size, s.kv.maxBytes), s.left())
-		s.r.Key = append(bytes.Clone(s.chunk.Kvs[len(s.chunk.Kvs)-1].Key), 0)
-		var err error
+		s.r.Key = s.nextKey()
 		if s.chunk, err = s.kv.rangeAt(ctx, s.ask(limit), s.at, s.local); err != nil {
 			return err
 		}
 	}
+}
+
+// nextKey is where the chunk after this one starts.
+func (s *stream) nextKey() []byte {
+	return append(bytes.Clone(s.chunk.Kvs[len(s.chunk.Kvs)-1].Key), 0)
+}
+
+// count is what has been sent and what would follow. As in etcd that is after
+// the last key sent, also where a chunk was not sorted by key.
+func (s *stream) count(ctx context.Context) (int64, error) {
+	switch {
+	case !s.chunk.More && len(s.chunk.Kvs) > 0:
+		return s.sent, nil
+	case s.r.SortTarget == pb.RangeRequest_KEY || !s.chunk.More:
+		return s.sent - int64(len(s.chunk.Kvs)) + s.chunk.Count, nil
+	}
+	r := s.ask(0)
+	r.Key, r.CountOnly = s.nextKey(), true
+	rest, err := s.kv.rangeAt(ctx, r, s.at, s.local)
+	if err != nil {
+		return 0, err
+	}
+	return s.sent + rest.Count, nil
 }
 
 // nextChunk brings chunks near the target size without swinging around it.

@@ -52,7 +52,7 @@ func (c *Cluster) Call(ctx context.Context, node proto.NodeID, op *pontoonpb.Ran
 	if fault == LostAfter {
 		return ambiguous, nil
 	}
-	return gproto.Clone(reply).(*pontoonpb.RangeReply), nil
+	return reply, nil
 }
 
 // travel is the time that a message takes.
@@ -68,6 +68,9 @@ func (c *Cluster) serve(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.
 	for {
 		c.mu.Lock()
 		reply, err := c.dispatchLocked(op)
+		if reply != nil {
+			reply = gproto.Clone(reply).(*pontoonpb.RangeReply) // as over the wire
+		}
 		changed := c.changed
 		if err == errBlocked && !time.Now().Before(deadline) {
 			c.finishStaleLocked(op)
