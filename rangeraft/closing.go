@@ -272,8 +272,8 @@ func (r *Replica) closeIdle() {
 	if _, idle := r.ev.IdleClosed(); !idle {
 		return
 	}
-	now := r.s.opts.Now()
-	if !r.s.opts.DisableLeaderLease && !r.lease.Valid(now) {
+	if !r.s.opts.DisableLeaderLease && !r.lease.Valid(r.s.opts.Now()) {
+		r.proveAndClose()
 		return
 	}
 	if r.s.opts.DisableLeaderLease && r.quorumAt.Load() == int64(leaderlease.Never) {
@@ -285,6 +285,21 @@ func (r *Replica) closeIdle() {
 	}
 	r.inClosed = true
 	r.s.closing.enter(r, nodes)
+}
+
+// proveAndClose renews a lapsed lease by a round and tries again: somebody may
+// wait for the closing.
+func (r *Replica) proveAndClose() {
+	if r.proving || r.lease.Dropped() {
+		return
+	}
+	r.proving = true
+	r.confirm(func(err error) {
+		r.proving = false
+		if err == nil && r.lease.Valid(r.s.opts.Now()) {
+			r.closeIdle()
+		}
+	})
 }
 
 // leaveClosed takes the range out of the side stream, before anything is in

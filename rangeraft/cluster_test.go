@@ -342,7 +342,13 @@ func (nd *testNode) live() *Store { return nd.store }
 // do runs an operation wherever its leader is, until ctx ends. AMBIGUOUS and
 // other answers come back.
 func (c *cluster) do(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
-	return resolver{c}.Send(ctx, op)
+	for {
+		reply, err := resolver{c}.Send(ctx, op)
+		// A split between lookup and turn: the descriptors of the refusal are newer.
+		if !proto.HasCode(err, pontoonpb.RangeErrorCode_RANGE_MISMATCH) || ctx.Err() != nil {
+			return reply, err
+		}
+	}
 }
 
 func ctxFor(t testing.TB, d time.Duration) context.Context {

@@ -25,8 +25,8 @@ type leader struct {
 	early      []*request     // came before ev
 	confirming []confirmation // wait for a quorum round
 	inClosed   bool           // in the side stream of closed revisions
-	idleTicks  int
-	lessor     bool // Lessor.Gained was called
+	proving    bool           // a round runs for the sake of closing
+	lessor     bool           // Lessor.Gained was called
 	truncating proto.Index
 }
 
@@ -36,6 +36,7 @@ func (r *Replica) gained() {
 		requests: map[evaluator.RequestID]*request{}, reads: map[evaluator.RequestID]*request{}}
 	r.leader.state0.r = r
 	r.lease.Lead(r.term, r.voters())
+	r.wantBeat = true // the lease is wanted now, not at the next tick
 	r.s.metrics.elections.Inc()
 	r.log.Info("leader", slog.Uint64("term", uint64(r.term)))
 }
