@@ -1,0 +1,10 @@
+// Package placement decides where things are and in which order they happen:
+// the revision order, the map of ranges, and the view of the nodes.
+//
+//	client ──asks──> sequencer        beside the leader of the root range
+//	directory ───────> root range     ranges and nodes, durable
+//	gossip <─────────> other nodes    liveness and load, advice only
+//
+// Each is a package of its own and knows nothing of the others; package node
+// wires them.
+package placement
