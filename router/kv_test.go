@@ -150,6 +150,40 @@ func TestStaleCache(t *testing.T) {
 	}
 }
 
+// TestLargeDelete: P36: a large deletion over ranges is one effect for each
+// range; P17: its subs run on over the ranges in key order.
+func TestLargeDelete(t *testing.T) {
+	c := rangetest.New("c", "e")
+	kv := filled(t, c)
+	for i := range 2400 {
+		if _, err := kv.Put(t.Context(), &pb.PutRequest{Key: fmt.Appendf(nil, "%c%04d", 'a'+byte(i%6), i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, q := range []struct {
+		key, end string
+		want     int64
+	}{{"b", "e", 1203}, {"\x00", "\x00", 1205}, {"a", "\x00", 0}} {
+		before := c.Revision()
+		resp, err := kv.DeleteRange(t.Context(), &pb.DeleteRangeRequest{Key: []byte(q.key), RangeEnd: []byte(q.end)})
+		rev := before + min(q.want, 1)
+		if err != nil || resp.Deleted != q.want || resp.Header.Revision != rev {
+			t.Fatalf("%q to %q: %v %v, want %d at %d", q.key, q.end, resp, err, q.want, rev)
+		}
+		if q.want == 0 {
+			continue
+		}
+		if _, err := kv.Range(t.Context(), everything(func(*pb.RangeRequest) {})); err != nil || len(c.Changes(rev)) != int(q.want) {
+			t.Errorf("%d changes", len(c.Changes(rev)))
+		}
+		for i, v := range c.Changes(rev) {
+			if v.Sub != int64(i) {
+				t.Fatalf("P17: sub %d where %d should be", v.Sub, i)
+			}
+		}
+	}
+}
+
 type chunks struct {
 	grpc.ServerStream
 	ctx context.Context

@@ -141,8 +141,11 @@ func (c *Cluster) read(op *pontoonpb.ReadOp, span proto.Span) (*pontoonpb.RangeR
 	if rev < c.floor {
 		return nil, proto.BelowFloor(proto.Revision(c.floor))
 	}
+	if op.Txn != nil {
+		rev = math.MaxInt64 - 1
+	}
 	for _, l := range c.locks { // (P20)
-		if l.What.Mode != pontoonpb.LockMode_LOCK_SHARED && l.Floor < rev && l.span.Overlaps(span) {
+		if l.id != op.Txn.String() && l.What.Mode != pontoonpb.LockMode_LOCK_SHARED && l.Floor < rev && l.span.Overlaps(span) {
 			if op.Serializable {
 				return nil, proto.Errorf(pontoonpb.RangeErrorCode_STALE_CLOSED, "not closed")
 			}

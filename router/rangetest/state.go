@@ -79,6 +79,10 @@ func (s state) Seen() int64  { return math.MaxInt64 }
 // applyLocked writes the effects whose keys lie in span.
 func (c *Cluster) applyLocked(effects []*pontoonpb.Effect, span proto.Span) {
 	for _, e := range effects {
+		if e.Kind == pontoonpb.EffectKind_EFFECT_DELETE_SPAN {
+			c.deleteSpanLocked(e, span)
+			continue
+		}
 		if !span.Contains(e.Key) {
 			continue
 		}
@@ -102,6 +106,20 @@ func (c *Cluster) applyLocked(effects []*pontoonpb.Effect, span proto.Span) {
 		}
 		c.versions[string(user)] = append(vs, v)
 	}
+}
+
+// deleteSpanLocked expands the part of a span deletion that lies in within.
+func (c *Cluster) deleteSpanLocked(e *pontoonpb.Effect, within proto.Span) {
+	sub := e.Sub
+	key, end := keys.UserRange(proto.Span{Start: e.Key, End: e.End}.Intersect(within))
+	if proto.SpanOf(&pontoonpb.Span{Start: e.Key, End: e.End}).Intersect(within).Empty() {
+		return
+	}
+	_ = (state{c: c, rev: math.MaxInt64}).Scan(key, end, 0, func(kv *mvccpb.KeyValue) bool {
+		c.versions[string(kv.Key)] = append(c.versions[string(kv.Key)], Version{Rev: e.Rev, Sub: sub})
+		sub++
+		return true
+	})
 }
 
 // conflictLocked reports whether a lock of another txn is in the way.

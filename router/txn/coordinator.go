@@ -95,6 +95,9 @@ func (c *Coordinator) Run(ctx context.Context, op *pb.RequestOp) (*pb.ResponseOp
 				return nil, err
 			}
 		}
+		if d := op.GetRequestDeleteRange(); d != nil && !d.PrevKv {
+			return c.planDelete(ctx, d, w, wait)
+		}
 		return c.plan(ctx, w, wait)
 	})
 	if answered != nil {

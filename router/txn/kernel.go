@@ -57,6 +57,7 @@ type intent interface {
 type decision struct {
 	err     error // refuse: nothing changes
 	again   bool  // the locks do not fit: release and plan anew (P33)
+	fetch   bool  // only counted so far: read the keys under the locks and decide again
 	effects []*pontoonpb.Effect
 	number  bool                              // a user key changes
 	respond func(number int64) *pb.ResponseOp // number taken, or read revision + 1
@@ -68,6 +69,7 @@ const (
 	lockAnchor phase = iota
 	covering
 	lockOthers
+	fetching
 	asking // for the read revision of a txn that changes nothing
 	committing
 	inquiring // what became of the commit
@@ -145,6 +147,8 @@ func (k *Kernel) Handle(seq int, reply *pontoonpb.RangeReply, err error) Step {
 		return k.anchorLocked(g, reply.GetLock(), err)
 	case lockOthers:
 		return k.otherLocked(g, reply.GetLock(), err)
+	case fetching:
+		return k.fetched(g, reply.GetRead(), err)
 	case committing:
 		return k.committed(reply.GetCommit(), err)
 	case inquiring:
@@ -247,12 +251,51 @@ func (k *Kernel) decide() Step {
 		return Step{Calls: []Call{k.commit(k.groups[0].hull)}}
 	case d.again:
 		return k.finish(Outcome{Again: true, Wait: k.wait})
+	case d.fetch:
+		return k.fetch()
 	case len(d.effects) == 0:
 		k.phase = asking // the read point lies where all locks are held (P33)
 		return Step{AskRevision: true}
 	}
 	k.phase = committing
 	return Step{Calls: []Call{k.commit(k.groups[0].hull)}}
+}
+
+// fetch reads what the groups counted. Under the locks it does not change.
+func (k *Kernel) fetch() Step {
+	k.phase = fetching
+	var s Step
+	for _, g := range k.groups {
+		for i, r := range g.reads {
+			g.reads[i] = &pb.RangeRequest{Key: r.Key, RangeEnd: r.RangeEnd}
+			if g.reply.Reads[i].Count == 0 {
+				g.reply.Reads[i] = &pontoonpb.ReadReply{}
+				continue
+			}
+			s.Calls = append(s.Calls, k.call(g, keys.UserRangeSpan(r.Key, r.RangeEnd), &pontoonpb.RangeOp{
+				Op: &pontoonpb.RangeOp_Read{Read: &pontoonpb.ReadOp{Request: g.reads[i], Txn: k.id}},
+			}))
+		}
+	}
+	return s
+}
+
+func (k *Kernel) fetched(g *group, reply *pontoonpb.ReadReply, err error) Step {
+	if err = answered(reply != nil, err); err != nil {
+		k.failed = &Outcome{Err: err}
+		if codeOf(err) == pontoonpb.RangeErrorCode_RANGE_MISMATCH {
+			k.failed = &Outcome{Again: true, Wait: k.wait}
+		}
+	} else {
+		g.reply.Reads[0] = reply // a deletion is one span in each range
+	}
+	switch {
+	case len(k.flying) > 0:
+		return Step{}
+	case k.failed != nil:
+		return k.finish(*k.failed)
+	}
+	return k.decide()
 }
 
 // Revision takes the read revision that a step asked for.

@@ -19,6 +19,7 @@ type target struct {
 	lease proto.LeaseID // LOCK_LEASE
 	rev   int64         // > 0: what is read under the lock is history
 	read  bool
+	count bool // read only how many keys there are
 }
 
 // targets turns what an operation touches into spans to lock: disjoint pieces
@@ -120,7 +121,7 @@ func (g *group) add(t target, piece proto.Span) {
 	g.locks = append(g.locks, &pontoonpb.LockSpan{Span: piece.Wire(), Mode: t.mode, Lease: int64(t.lease)})
 	if t.read {
 		key, end := userRange(piece)
-		g.reads = append(g.reads, &pb.RangeRequest{Key: key, RangeEnd: end, Revision: t.rev})
+		g.reads = append(g.reads, &pb.RangeRequest{Key: key, RangeEnd: end, Revision: t.rev, CountOnly: t.count})
 	}
 	g.hull = join(g.hull, piece)
 }
