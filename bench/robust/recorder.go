@@ -22,13 +22,13 @@ type recorder struct {
 	mu      sync.Mutex
 	history []verify.Operation
 	leases  []verify.Lease
-	refused int
-	failed  int           // reads without an answer
-	lastOK  time.Duration // last answer of anyone
-	stall   time.Duration // longest time without an answer
+	refused map[string]int // by error
+	failed  int            // reads without an answer
+	lastOK  time.Duration  // last answer of anyone
+	stall   time.Duration  // longest time without an answer
 }
 
-func newRecorder() *recorder { return &recorder{start: time.Now()} }
+func newRecorder() *recorder { return &recorder{start: time.Now(), refused: map[string]int{}} }
 
 func (r *recorder) now() time.Duration { return time.Since(r.start) }
 
@@ -46,7 +46,7 @@ func (r *recorder) do(ctx context.Context, kv clientv3.KV, client int, req verif
 		r.stall = max(r.stall, o.Return-r.lastOK)
 		r.lastOK = o.Return
 	case refusal(err):
-		r.refused++
+		r.refused[err.Error()]++
 		return resp, err
 	case readOnly(req):
 		r.failed++

@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/verify"
@@ -14,7 +15,7 @@ import (
 type RoundReport struct {
 	Round int `json:"round"`
 	verify.Verdict
-	Refused             int            `json:"refused"`
+	Refused             map[string]int `json:"refused"` // by error
 	FailedReads         int            `json:"failed_reads"`
 	Leases              int            `json:"leases"`
 	Faults              map[string]int `json:"faults"`
@@ -29,19 +30,27 @@ func (r *RoundReport) WriteText(w io.Writer) {
 	if !r.OK() {
 		verdict = fmt.Sprintf("%d VIOLATIONS", len(r.Violations))
 	}
-	fmt.Fprintf(w, "round %d: %s; %d answered, %d unanswered (%d took effect), %d refused, %d reads failed; %d mutations, %d unused numbers, %d events, %d leases; longest stall %.1f s; checked in %.1f s; faults:",
-		r.Round, verdict, r.Operations, r.Unanswered, r.Settled, r.Refused, r.FailedReads,
-		r.Mutations, r.Unused, r.Events, r.Leases, r.LongestStallSeconds, r.CheckSeconds)
-	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
-		fmt.Fprintf(w, " %s %d,", name, r.Faults[name])
-	}
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, "round %d: %s; %d answered, %d unanswered (%d took effect), %d reads failed; %d mutations, %d unused numbers, %d events, %d leases; longest stall %.1f s; checked in %.1f s; faults: %s; refused: %s\n",
+		r.Round, verdict, r.Operations, r.Unanswered, r.Settled, r.FailedReads,
+		r.Mutations, r.Unused, r.Events, r.Leases, r.LongestStallSeconds, r.CheckSeconds, counted(r.Faults), counted(r.Refused))
 	for _, v := range r.Violations {
 		fmt.Fprintf(w, "  %s\n", v)
 	}
 	if r.HistoryFile != "" {
 		fmt.Fprintf(w, "  history: %s\n", r.HistoryFile)
 	}
+}
+
+// counted prints counters in the order of their names.
+func counted(m map[string]int) string {
+	if len(m) == 0 {
+		return "none"
+	}
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, m[name]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Report is the outcome of a run.

@@ -19,7 +19,7 @@ type CPU struct {
 
 // cpuClock reads CPU time in the kernel's ticks, whatever their length: only
 // shares are formed.
-type cpuClock struct{ total, idle, nodes, self float64 }
+type cpuClock struct{ total, idle, interrupts, nodes, self float64 }
 
 // readCPU reads the clock for the given node processes.
 func readCPU(pids []int) (c cpuClock, ok bool) {
@@ -36,8 +36,11 @@ func readCPU(pids []int) (c cpuClock, ok bool) {
 			return c, false
 		}
 		c.total += v
-		if i == 3 || i == 4 {
+		switch i {
+		case 3, 4:
 			c.idle += v
+		case 5, 6: // traffic over loopback ends here and belongs to no process
+			c.interrupts += v
 		}
 	}
 	if c.self, ok = processTicks(os.Getpid()); !ok {
@@ -84,6 +87,7 @@ func (c cpuClock) since(begin cpuClock) CPU {
 		return CPU{}
 	}
 	cpu := CPU{Nodes: (c.nodes - begin.nodes) / total, Client: (c.self - begin.self) / total}
-	cpu.Others = max(0, 1-(c.idle-begin.idle)/total-cpu.Nodes-cpu.Client)
+	known := (c.idle - begin.idle + c.interrupts - begin.interrupts) / total
+	cpu.Others = max(0, 1-known-cpu.Nodes-cpu.Client)
 	return cpu
 }

@@ -59,7 +59,7 @@ func TestCPUShares(t *testing.T) {
 		t.Error("a short line was accepted")
 	}
 	begin := cpuClock{total: 1000, idle: 500, nodes: 100, self: 50}
-	got := cpuClock{total: 2000, idle: 700, nodes: 500, self: 250}.since(begin)
+	got := cpuClock{total: 2000, idle: 600, interrupts: 100, nodes: 500, self: 250}.since(begin)
 	if got.Nodes != 0.4 || got.Client != 0.2 || got.Others < 0.19 || got.Others > 0.21 {
 		t.Errorf("%+v", got)
 	}
