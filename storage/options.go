@@ -26,6 +26,9 @@ type Options struct {
 	// LogCacheBytes bounds the recent raft log entries of all ranges that are
 	// kept in memory. Default 32 MiB.
 	LogCacheBytes int64
+	// SnapshotTableBytes is the size at which a table of a received raft
+	// snapshot ends. Default 32 MiB.
+	SnapshotTableBytes uint64
 	// ReadOnly opens an existing directory without writing to it.
 	ReadOnly bool
 	// Logger takes the engine's warnings and state changes. Default: discarded.
@@ -44,6 +47,9 @@ func (o Options) WithDefaults() Options {
 	}
 	if o.LogCacheBytes == 0 {
 		o.LogCacheBytes = 32 << 20
+	}
+	if o.SnapshotTableBytes == 0 {
+		o.SnapshotTableBytes = 32 << 20
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

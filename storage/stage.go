@@ -110,9 +110,6 @@ type spanTables struct {
 	w     *tableWriter
 }
 
-// tableTarget is the size at which a table ends.
-const tableTarget = 32 << 20
-
 func (b *spanTables) add(key, value []byte) error {
 	t, k, _, ok := enginekey.Decode(key)
 	if !ok || enginekey.Validate(key) != nil || !b.span.Contains(k) {
@@ -125,7 +122,7 @@ func (b *spanTables) add(key, value []byte) error {
 		return err
 	}
 	p := key[:enginekey.Split(key)]
-	if b.w.size() > tableTarget && enginekey.Compare(b.last, p) < 0 {
+	if b.w.size() > b.set.e.opts.SnapshotTableBytes && enginekey.Compare(b.last, p) < 0 {
 		if err := b.cut(p); err != nil {
 			return err
 		}
