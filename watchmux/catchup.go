@@ -17,11 +17,15 @@ type task struct {
 	created proto.Revision // header of the created response
 	bulk    bool           // history was too long to join over: read and emit it first
 	page    int64          // bytes of the next bulk page
+	tooLong bool           // what it would hold above resolved is too much: wait for resolved
 	retry   time.Duration
 	queued  bool // waits for a worker, or has one, or is parked
 }
 
-const firstPage = 256 << 10
+const (
+	firstPage  = 256 << 10
+	roundLimit = 10 * time.Second
+)
 
 // enqueueLocked gives the task to a worker, unless it already has one.
 func (s *Service) enqueueLocked(t *task) {
@@ -96,7 +100,8 @@ var errNotYet = errors.New("watchmux: not yet")
 // round takes one step: join with the history that is lacking, or a page of a
 // long history.
 func (s *Service) round(t *task) error {
-	ctx := t.st.ctx
+	ctx, cancel := context.WithTimeout(t.st.ctx, roundLimit)
+	defer cancel()
 	now := max(t.created, s.ports.Sequencer.Seen())
 	s.mu.Lock()
 	initial := now
@@ -118,16 +123,24 @@ func (s *Service) round(t *task) error {
 		s.mu.Unlock()
 		return s.bulk(ctx, t, from, low, now)
 	}
-	needs, ok := s.kernel.Join(t.w, now)
-	s.afterLocked()
-	s.mu.Unlock()
-	if !ok {
+	if t.tooLong && ok && low < t.w.Next() {
+		s.wish = max(s.wish, now)
+		s.wakePusher()
+		s.mu.Unlock()
 		return errNotYet
 	}
-	if len(needs) == 0 {
+	needs, ok := s.kernel.Join(t.w, now)
+	t.tooLong = ok && len(needs) == 0 && !t.w.Live() && s.kernel.Room(t.st.group)
+	s.afterLocked()
+	s.mu.Unlock()
+	switch {
+	case !ok:
+		return errNotYet
+	case len(needs) == 0:
 		return nil
+	default:
+		return s.finish(ctx, t, needs, now)
 	}
-	return s.finish(ctx, t, needs, now)
 }
 
 // finish reads what a joined watcher lacks and makes it live. If that is too
@@ -138,7 +151,8 @@ func (s *Service) finish(ctx context.Context, t *task, needs []merge.Need, now p
 	defer s.mu.Unlock()
 	defer s.afterLocked()
 	if err == nil && complete {
-		s.kernel.Finish(t.w, changes, now)
+		live := s.kernel.Finish(t.w, changes, now)
+		t.tooLong = !live && s.kernel.Room(t.st.group)
 		return nil
 	}
 	s.kernel.Leave(t.w)
@@ -147,6 +161,7 @@ func (s *Service) finish(ctx context.Context, t *task, needs []merge.Need, now p
 	}
 	low, ok := s.kernel.Resolved(t.w)
 	if t.bulk = ok && low >= t.w.Next(); !t.bulk {
+		t.tooLong = true
 		return errNotYet // some part is behind: nothing could be emitted
 	}
 	t.page = firstPage

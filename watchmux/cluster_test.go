@@ -29,6 +29,7 @@ type fakeCluster struct {
 	mu       sync.Mutex
 	rev      proto.Revision
 	floor    proto.Revision
+	learnt   proto.Revision // floor that ranges know
 	ranges   []*fakeRange
 	nextID   uint64
 	versions map[string][]*mvccpb.KeyValue // a deletion has version 0
@@ -58,7 +59,7 @@ type fakeFeed struct {
 }
 
 func newFakeCluster(bounds ...string) *fakeCluster {
-	c := &fakeCluster{rev: 1, floor: proto.NeverCompacted, versions: map[string][]*mvccpb.KeyValue{}, nextID: 3}
+	c := &fakeCluster{rev: 1, floor: proto.NeverCompacted, learnt: proto.NeverCompacted, versions: map[string][]*mvccpb.KeyValue{}, nextID: 3}
 	c.ranges = []*fakeRange{{desc: &pontoonpb.Descriptor{RangeId: 3, Generation: 1, Span: keys.UserSpan.Wire()}, closed: 1, feeds: map[*fakeFeed]struct{}{}}}
 	for _, b := range bounds {
 		c.split(b)
@@ -209,7 +210,7 @@ func (c *fakeCluster) stall(key string, stalled bool) {
 func (c *fakeCluster) compact(rev int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.floor = proto.Revision(rev)
+	c.floor, c.learnt = proto.Revision(rev), proto.Revision(rev)
 }
 
 func (c *fakeCluster) current() int64 {
@@ -252,8 +253,8 @@ func (c *fakeCluster) Open(_ context.Context, desc *pontoonpb.Descriptor, req *p
 		if !proto.SpanOf(r.desc.Span).Covers(proto.SpanOf(req.Span)) {
 			return nil, proto.Mismatch(r.desc)
 		}
-		if proto.Revision(req.From) < c.floor {
-			return nil, proto.BelowFloor(c.floor)
+		if proto.Revision(req.From) < c.learnt {
+			return nil, proto.BelowFloor(c.learnt)
 		}
 		c.opened++
 		c.attempts = append(c.attempts, attempt)
@@ -329,8 +330,8 @@ func (c *fakeCluster) History(_ context.Context, span proto.Span, from, to proto
 		switch {
 		case !proto.SpanOf(r.desc.Span).Covers(span):
 			return nil, proto.Mismatch(r.desc)
-		case from < c.floor:
-			return nil, proto.BelowFloor(c.floor)
+		case from < c.learnt:
+			return nil, proto.BelowFloor(c.learnt)
 		case r.closed < to:
 			return nil, proto.Errorf(pontoonpb.RangeErrorCode_STALE_CLOSED, "closed at %d", r.closed)
 		}

@@ -24,8 +24,8 @@ type Ranges interface {
 // Feeds opens the change feeds of ranges.
 type Feeds interface {
 	// Open subscribes to the span of a range on a replica of its choice, its
-	// own node's first. It may block; ctx bounds the opening, not the feed.
-	// attempt is 0 at first and rises while feeds fail or lag: another attempt
+	// own node's first. It bounds the time to open by itself; the feed lives no
+	// longer than ctx. attempt is 0 at first and rises while feeds fail or lag: another attempt
 	// should try another replica.
 	Open(ctx context.Context, desc *pontoonpb.Descriptor, req *pontoonpb.FeedRequest, attempt int) (Feed, error)
 }

@@ -61,7 +61,9 @@ func (s *Service) push() {
 func (s *Service) waiting() proto.Revision {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.kernel.Waiting()
+	wish := s.wish
+	s.wish = 0 // whoever still wishes says so again
+	return max(s.kernel.Waiting(), wish)
 }
 
 // refresh closes what stayed idle: a part that stays behind could not be
@@ -72,13 +74,13 @@ func (s *Service) refresh() {
 	s.mu.Lock()
 	behind := s.kernel.Pending()
 	for p, r := range s.runners {
-		if !p.Watched() || p.Closed() >= r.pushed {
+		if p.Closed() >= r.pushed {
 			r.lag = 0
 		} else if r.lag++; r.lag >= r.patience {
 			r.lag, r.patience = 0, min(2*r.patience, maxPatience)
 			r.kick()
 		}
-		if p.Watched() && p.Closed() < seen {
+		if p.Closed() < seen {
 			behind = max(behind, seen)
 			r.pushed = seen
 		}

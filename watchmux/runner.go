@@ -16,7 +16,6 @@ import (
 const (
 	firstRetry = 2 * time.Millisecond
 	lastRetry  = time.Second
-	openLimit  = 5 * time.Second
 )
 
 // runner keeps one part fed.
@@ -121,9 +120,7 @@ func (r *runner) feed(ctx context.Context, attempt int) error {
 	r.s.mu.Lock()
 	from := r.s.kernel.Drop(r.part)
 	r.s.mu.Unlock()
-	openCtx, cancel := context.WithTimeout(ctx, openLimit)
-	defer cancel()
-	f, err := r.s.ports.Feeds.Open(openCtx, desc, &pontoonpb.FeedRequest{
+	f, err := r.s.ports.Feeds.Open(ctx, desc, &pontoonpb.FeedRequest{
 		RangeId: desc.RangeId, Span: r.part.Span().Wire(), From: int64(from)}, attempt)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
+	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/watchmux/merge"
 )
 
@@ -29,6 +30,7 @@ type Service struct {
 	runners map[*merge.Part]*runner
 	ready   []*task // watchers that wait for a catch-up worker
 	workers int
+	wish    proto.Revision // closing that watchers which are not joined wait for
 
 	pushWake chan struct{}
 }
@@ -100,10 +102,14 @@ func (s *Service) afterLocked() {
 		s.enqueueLocked(w.Tag.(*task))
 	}
 	if s.kernel.Waiting() > 0 {
-		select {
-		case s.pushWake <- struct{}{}:
-		default:
-		}
+		s.wakePusher()
+	}
+}
+
+func (s *Service) wakePusher() {
+	select {
+	case s.pushWake <- struct{}{}:
+	default:
 	}
 }
 

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
+	pontoon "github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/watchmux/merge"
 )
 
@@ -120,10 +122,9 @@ func (st *stream) operate() {
 }
 
 // execute runs a batch of requests at a read revision taken after they came
-// (I2). Without the sequencer it waits: a watch that starts now cannot know
-// where that is.
+// (I2).
 func (st *stream) execute(batch []*etcdserverpb.WatchRequest) {
-	read, ok := st.read()
+	read, ok := st.read(batch)
 	if !ok || !st.room() {
 		return
 	}
@@ -177,13 +178,21 @@ func (st *stream) createLocked(r *etcdserverpb.WatchCreateRequest, read Read) {
 	}
 }
 
-// read returns a read revision, trying until there is one.
-func (st *stream) read() (Read, bool) {
+// read returns a read revision, trying until there is one: a watch that starts
+// now cannot know otherwise where that is. Cancels alone do without, their
+// header is not worth a wait.
+func (st *stream) read(batch []*etcdserverpb.WatchRequest) (Read, bool) {
+	cancels := !slices.ContainsFunc(batch, func(r *etcdserverpb.WatchRequest) bool { return r.GetCancelRequest() == nil })
 	retry := firstRetry
 	for {
-		read, err := st.s.ports.Sequencer.ReadRevision(st.ctx)
+		ctx, stop := context.WithTimeout(st.ctx, lastRetry)
+		read, err := st.s.ports.Sequencer.ReadRevision(ctx)
+		stop()
 		if err == nil {
 			return read, true
+		}
+		if cancels && st.ctx.Err() == nil {
+			return Read{Revision: st.s.ports.Sequencer.Seen(), Floor: pontoon.NeverCompacted}, true
 		}
 		if !pause(st.ctx, jitter(retry)) {
 			return Read{}, false

@@ -12,9 +12,9 @@ type Need struct {
 // Join lets a watcher have what its parts release from now on, and returns the
 // history it lacks between its next revision and that. With nothing lacking it
 // is live at once; otherwise what is released is held until Finish. now is the
-// header of responses of history. ok is false, and nothing changed, if some
-// key has no part.
+// header of responses of history. ok is false if some key has no part.
 func (m *Mux) Join(w *Watcher, now proto.Revision) (needs []Need, ok bool) {
+	m.leave(w) // joining again starts over
 	c := m.coverOf(w.span)
 	if c == nil {
 		return nil, false
@@ -44,8 +44,9 @@ func (m *Mux) Join(w *Watcher, now proto.Revision) (needs []Need, ok bool) {
 }
 
 // Finish gives a joining watcher all the history that Join said it lacked. It
-// is live afterwards, unless the stream had no room or too much was held
-// meanwhile: then it is not joined any more and catches up from Next.
+// is live afterwards, unless the stream had no room or what it would hold
+// above resolved is too much: then it is not joined any more and catches up
+// from Next.
 func (m *Mux) Finish(w *Watcher, changes []*Change, now proto.Revision) bool {
 	if w.cover == nil || !w.joining {
 		return false
@@ -59,6 +60,11 @@ func (m *Mux) Finish(w *Watcher, changes []*Change, now proto.Revision) bool {
 	}
 	if w.historic {
 		if !m.emitHistory(w, m.unhold(w), now) {
+			m.leave(w)
+			return false
+		}
+		if w.heldBytes > m.limits.WatcherBytes/2 { // P27: it would spill again at once
+			w.next = max(w.next, w.cover.resolved+1)
 			m.leave(w)
 			return false
 		}
@@ -151,7 +157,8 @@ func (m *Mux) Compacted(p *Part, floor proto.Revision) {
 		m.Compact(w, floor)
 	}
 	old := p.closed
-	p.pending, p.pendingBytes, p.pendingHigh, p.lossy = nil, 0, 0, false
+	m.discard(p)
+	p.pendingHigh, p.lossy = 0, false
 	p.closed, p.recentBase = floor-1, floor-1
 	p.recent, p.recentBytes = nil, 0
 	m.raiseAll(p, old)

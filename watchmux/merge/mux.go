@@ -11,7 +11,9 @@ import (
 // Limits bound what waits. Zero values mean the defaults.
 type Limits struct {
 	PartBytes    int // delivered, above a part's closed. 16 MiB
+	PendingBytes int // the same of all parts together. 256 MiB
 	RecentBytes  int // released, kept per part so that watchers join without history. 256 KiB
+	RecentTotal  int // divided by the number of parts, where that is less. 64 MiB
 	WatcherBytes int // released, above a watcher's resolved. 4 MiB
 	GroupBytes   int // queued for one client stream. 32 MiB
 	// HistoricRevisions is the most whole revisions in one response of
@@ -21,7 +23,9 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	l.PartBytes = cmp.Or(l.PartBytes, 16<<20)
+	l.PendingBytes = cmp.Or(l.PendingBytes, 256<<20)
 	l.RecentBytes = cmp.Or(l.RecentBytes, 256<<10)
+	l.RecentTotal = cmp.Or(l.RecentTotal, 64<<20)
 	l.WatcherBytes = cmp.Or(l.WatcherBytes, 4<<20)
 	l.GroupBytes = cmp.Or(l.GroupBytes, 32<<20)
 	l.HistoricRevisions = cmp.Or(l.HistoricRevisions, 1000)
@@ -39,6 +43,7 @@ type Mux struct {
 	askers  map[*Group]struct{} // groups with progress answers due
 	woken   map[*Group]struct{} // groups whose queue grew
 	spilled []*Watcher          // live watchers that must catch up
+	pending int                 // bytes of all parts' pending
 
 	nextPart, nextWatcher, nextGroup uint64
 
@@ -83,10 +88,12 @@ func (m *Mux) Deliver(p *Part, changes []*Change) {
 		}
 		p.pending = append(p.pending, c)
 		p.pendingBytes += c.size()
+		m.pending += c.size()
 		p.pendingHigh = max(p.pendingHigh, c.Rev)
 	}
-	if p.pendingBytes > m.limits.PartBytes { // P27
-		p.pending, p.pendingBytes, p.lossy = nil, 0, true
+	if p.pendingBytes > 0 && (p.pendingBytes > m.limits.PartBytes || m.pending > m.limits.PendingBytes) { // P27
+		m.discard(p)
+		p.lossy = true
 	}
 }
 
@@ -97,7 +104,10 @@ func (m *Mux) Checkpoint(p *Part, c *pontoonpb.Checkpoint) {
 	if p.removed || p.lossy || closed <= p.closed || !proto.SpanOf(c.Span).Covers(p.span) {
 		return
 	}
-	m.release(p, p.take(closed), closed)
+	before := p.pendingBytes
+	ready := p.take(closed)
+	m.pending -= before - p.pendingBytes
+	m.release(p, ready, closed)
 }
 
 // Page brings a lossy part further with a page of history: everything in the
@@ -126,7 +136,7 @@ func (m *Mux) release(p *Part, ready []*Change, closed proto.Revision) {
 		i = j
 	}
 	p.closed = closed
-	p.remember(ready, m.limits.RecentBytes)
+	p.remember(ready, min(m.limits.RecentBytes, m.limits.RecentTotal/len(m.parts)))
 	m.raiseAll(p, old)
 }
 

@@ -139,13 +139,21 @@ func (m *Mux) RemovePart(p *Part) {
 func (m *Mux) forget(p *Part) {
 	p.removed = true
 	m.parts = slices.DeleteFunc(m.parts, func(o *Part) bool { return o == p })
-	p.pending, p.recent, p.pendingBytes = nil, nil, 0
+	m.discard(p)
+	p.recent = nil
+}
+
+// discard drops what was delivered above closed.
+func (m *Mux) discard(p *Part) {
+	m.pending -= p.pendingBytes
+	p.pending, p.pendingBytes = nil, 0
 }
 
 // Drop forgets what the part's dead feed delivered above closed and returns
 // the revision that the next feed starts at (P24).
 func (m *Mux) Drop(p *Part) (from proto.Revision) {
-	p.pending, p.pendingBytes, p.pendingHigh, p.lossy = nil, 0, 0, false
+	m.discard(p)
+	p.pendingHigh, p.lossy = 0, false
 	return p.closed + 1
 }
 

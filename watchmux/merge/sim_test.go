@@ -159,6 +159,7 @@ func (s *sim) apply(any bool) {
 // open starts the feed of a part from what is applied now.
 func (s *sim) open(p *Part) {
 	from := s.m.Drop(p)
+	from -= proto.Revision(s.rng.IntN(3)) // some of what was already released comes again
 	f := &simFeed{from: from}
 	for _, w := range s.writes {
 		if w.done && w.rev >= from && p.Span().Contains(keys.User([]byte(w.key))) {
@@ -182,6 +183,10 @@ func (s *sim) deliver(p *Part) {
 	}
 	f.backlog = f.backlog[n:]
 	s.m.Deliver(p, cs)
+	if half := p.Span(); s.rng.IntN(10) == 0 { // says nothing about the rest of the part
+		half.End = keys.Next(half.Start)
+		s.m.Checkpoint(p, &pontoonpb.Checkpoint{Span: half.Wire(), Closed: int64(s.rev) + 5})
+	}
 	if len(f.backlog) == 0 {
 		closed := s.closed(p.Span())
 		if p.Lossy() {
