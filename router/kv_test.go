@@ -413,6 +413,35 @@ func TestReadOnlyTxn(t *testing.T) {
 	}
 }
 
+// TestCompactedUnderLocks: P33: an old revision is read under the locks; the
+// refusal releases them.
+func TestCompactedUnderLocks(t *testing.T) {
+	c := rangetest.New("c", "e")
+	kv := filled(t, c)
+	if _, err := kv.Compact(t.Context(), &pb.CompactionRequest{Revision: 6}); err != nil {
+		t.Fatal(err)
+	}
+	ops := func(rev int64) []*pb.RequestOp {
+		return []*pb.RequestOp{
+			{Request: &pb.RequestOp_RequestPut{RequestPut: &pb.PutRequest{Key: []byte("a")}}},
+			{Request: &pb.RequestOp_RequestRange{RequestRange: &pb.RangeRequest{Key: []byte("h"), Revision: rev}}},
+		}
+	}
+	for rev, want := range map[int64]error{5: rpctypes.ErrGRPCCompacted, -1: rpctypes.ErrGRPCCompacted, 10: rpctypes.ErrGRPCFutureRev} {
+		if _, err := kv.Txn(t.Context(), &pb.TxnRequest{Success: ops(rev)}); err != want {
+			t.Errorf("revision %d: %v", rev, err)
+		}
+	}
+	resp, err := kv.Txn(t.Context(), &pb.TxnRequest{Success: ops(6)})
+	if err != nil || resp.Header.Revision != 10 || resp.Responses[1].GetResponseRange().Header.Revision != 10 {
+		t.Errorf("revision 6: %v %v", resp, err)
+	}
+	kv.Close() // waits for what is in the background
+	if left := c.Leftovers(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
 // TestRevoke: P37: all keys of a lease go in one revision, sorted, while puts
 // keep coming; after it nobody can name the lease.
 func TestRevoke(t *testing.T) {

@@ -205,16 +205,6 @@ func (c *Cluster) lock(op *pontoonpb.LockOp) (*pontoonpb.RangeReply, error) {
 			reply.Lease = c.leases[int64(l)]
 		}
 	}
-	for _, r := range op.Reads {
-		if r.Revision > 0 && r.Revision < c.floor {
-			return nil, proto.BelowFloor(proto.Revision(c.floor))
-		}
-		kvs, count, _, err := etcdop.Part(state{c: c, rev: math.MaxInt64 - 1}, r, r.Revision, true)
-		if err != nil {
-			return nil, err
-		}
-		reply.Reads = append(reply.Reads, &pontoonpb.ReadReply{Kvs: kvs, Count: count, Revision: r.Revision})
-	}
 	for _, w := range op.Locks {
 		span := proto.SpanOf(w.Span)
 		if w.Mode == pontoonpb.LockMode_LOCK_LEASE {
@@ -226,6 +216,17 @@ func (c *Cluster) lock(op *pontoonpb.LockOp) (*pontoonpb.RangeReply, error) {
 	}
 	if op.Anchor {
 		c.records[id] = &pontoonpb.TxnRecord{Txn: op.Txn, State: pontoonpb.TxnState_TXN_PENDING}
+	}
+	// The locks are held when the reads fail.
+	for _, r := range op.Reads {
+		if r.Revision > 0 && r.Revision < c.floor {
+			return nil, proto.BelowFloor(proto.Revision(c.floor))
+		}
+		kvs, count, _, err := etcdop.Part(state{c: c, rev: math.MaxInt64 - 1}, r, r.Revision, true)
+		if err != nil {
+			return nil, err
+		}
+		reply.Reads = append(reply.Reads, &pontoonpb.ReadReply{Kvs: kvs, Count: count, Revision: r.Revision})
 	}
 	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Lock{Lock: reply}}, nil
 }

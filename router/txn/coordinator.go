@@ -26,6 +26,8 @@ const (
 	// maxSettling bounds the txns that are being finished in the background;
 	// beyond it the client waits for its own.
 	maxSettling = 256
+	// closeGrace is how long Close lets txns be finished.
+	closeGrace = time.Second
 	// maxPause bounds the wait between attempts.
 	maxPause = 50 * time.Millisecond
 )
@@ -69,14 +71,16 @@ func New(o Options) *Coordinator {
 	}
 }
 
-// Close stops background work and waits for it. What is left unfinished is
-// finished by the leaders of the ranges that it blocks (P32).
+// Close gives background work a moment to end, then stops it. What is left
+// unfinished is finished by the leaders of the ranges that it blocks (P32).
 func (c *Coordinator) Close() {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.stop()
+	hurry := time.AfterFunc(closeGrace, c.stop)
+	defer hurry.Stop()
 	c.tasks.Wait()
+	c.stop()
 }
 
 // Run executes a put, delete range or txn atomically over any number of

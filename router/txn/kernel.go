@@ -231,9 +231,9 @@ func (k *Kernel) lockFailed(g *group, err error) {
 		o = Outcome{Err: err}
 	}
 	switch codeOf(err) {
-	case pontoonpb.RangeErrorCode_AMBIGUOUS, pontoonpb.RangeErrorCode_RANGE_ERROR_NONE:
-	default:
-		g.touched = false // certainly not proposed
+	case pontoonpb.RangeErrorCode_LOCKED, pontoonpb.RangeErrorCode_RANGE_MISMATCH, pontoonpb.RangeErrorCode_NOT_LEADER,
+		pontoonpb.RangeErrorCode_RANGE_NOT_FOUND, pontoonpb.RangeErrorCode_NOT_PROPOSED:
+		g.touched = false // certainly not proposed; others may come from the reads under the locks
 	}
 	if k.failed == nil || k.failed.Again && !o.Again {
 		k.failed = &o

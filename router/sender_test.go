@@ -1,0 +1,125 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/router"
+	"github.com/pontoon-kv/pontoon/router/rangecache"
+)
+
+// script answers calls one after the other and notes where they went.
+type script struct {
+	answers []error // nil: success
+	nodes   []proto.NodeID
+	lookups int
+	desc    *pontoonpb.Descriptor // of the directory
+}
+
+func (s *script) Call(_ context.Context, node proto.NodeID, _ *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
+	s.nodes = append(s.nodes, node)
+	if len(s.answers) == 0 {
+		return &pontoonpb.RangeReply{}, nil
+	}
+	err := s.answers[0]
+	s.answers = s.answers[1:]
+	var re *proto.RangeError
+	if err == nil || !errors.As(err, &re) {
+		return &pontoonpb.RangeReply{}, err
+	}
+	return &pontoonpb.RangeReply{Error: re.RangeError}, nil
+}
+
+func (s *script) Lookup(context.Context, []byte) (*pontoonpb.Descriptor, error) {
+	s.lookups++
+	return s.desc, nil
+}
+
+func rangeAt(id, generation uint64, start, end string) *pontoonpb.Descriptor {
+	return &pontoonpb.Descriptor{
+		RangeId: id, Generation: generation, Span: &pontoonpb.Span{Start: []byte(start), End: []byte(end)},
+		Replicas: []*pontoonpb.Replica{{NodeId: 1}, {NodeId: 2}, {NodeId: 3}},
+	}
+}
+
+// TestSend: what is followed, what is sent again, and what is not (P34).
+func TestSend(t *testing.T) {
+	code := func(c pontoonpb.RangeErrorCode) error { return proto.Errorf(c, "test") }
+	read := &pontoonpb.RangeOp{Op: &pontoonpb.RangeOp_Read{Read: &pontoonpb.ReadOp{}}}
+	write := &pontoonpb.RangeOp{Op: &pontoonpb.RangeOp_Write{Write: &pontoonpb.WriteOp{}}}
+	commit := &pontoonpb.RangeOp{Op: &pontoonpb.RangeOp_Commit{Commit: &pontoonpb.CommitOp{}}}
+	broken := errors.New("stream broken")
+	for _, c := range []struct {
+		name    string
+		op      *pontoonpb.RangeOp
+		answers []error
+		want    pontoonpb.RangeErrorCode
+		nodes   []proto.NodeID
+		lookups int
+	}{
+		{"straight", write, nil, 0, []proto.NodeID{1}, 0},
+		{"leader hint", write, []error{proto.NotLeader(3)}, 0, []proto.NodeID{1, 3}, 0},
+		{"no hint", write, []error{proto.NotLeader(0), proto.NotLeader(0)}, 0, []proto.NodeID{1, 2, 3}, 0},
+		{"refused write", write, []error{code(pontoonpb.RangeErrorCode_NOT_PROPOSED)}, 0, []proto.NodeID{1, 2}, 0},
+		{"stopping node", write, []error{code(pontoonpb.RangeErrorCode_UNAVAILABLE)}, 0, []proto.NodeID{1, 2}, 0},
+		{"P34 ambiguous write", write, []error{code(pontoonpb.RangeErrorCode_AMBIGUOUS)}, pontoonpb.RangeErrorCode_AMBIGUOUS, []proto.NodeID{1}, 0},
+		{"P34 broken write", write, []error{broken}, pontoonpb.RangeErrorCode_AMBIGUOUS, []proto.NodeID{1}, 0},
+		{"P34 broken commit", commit, []error{broken}, pontoonpb.RangeErrorCode_AMBIGUOUS, []proto.NodeID{1}, 0},
+		{"broken read", read, []error{broken}, 0, []proto.NodeID{1, 2}, 0},
+		{"etcd's answer", read, []error{code(pontoonpb.RangeErrorCode_ETCD)}, pontoonpb.RangeErrorCode_ETCD, []proto.NodeID{1}, 0},
+		{"lock conflict", write, []error{code(pontoonpb.RangeErrorCode_LOCKED)}, pontoonpb.RangeErrorCode_LOCKED, []proto.NodeID{1}, 0},
+		{"newer descriptor", write, []error{proto.Mismatch(rangeAt(7, 2, "a", "f"))}, 0, []proto.NodeID{1, 2}, 0},
+		{"no longer inside", write, []error{proto.Mismatch(rangeAt(7, 2, "a", "b\x00\x00"))}, pontoonpb.RangeErrorCode_RANGE_MISMATCH, []proto.NodeID{1}, 0},
+		{"useless mismatch", write, []error{proto.Mismatch()}, 0, []proto.NodeID{1, 2}, 1},
+		{"gone from everywhere", write, []error{
+			code(pontoonpb.RangeErrorCode_RANGE_NOT_FOUND), code(pontoonpb.RangeErrorCode_RANGE_NOT_FOUND), code(pontoonpb.RangeErrorCode_RANGE_NOT_FOUND),
+		}, 0, []proto.NodeID{1, 2, 3, 1}, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &script{answers: c.answers, desc: rangeAt(7, 3, "a", "z")}
+			sender := router.NewSender(rangecache.New(rangeAt(7, 1, "a", "z")), s, s)
+			op := &pontoonpb.RangeOp{Span: &pontoonpb.Span{Start: []byte("b"), End: []byte("c")}, Op: c.op.Op}
+			_, err := sender.Send(t.Context(), op)
+			if got := codeOf(err); got != c.want || !slices.Equal(s.nodes, c.nodes) || s.lookups != c.lookups {
+				t.Errorf("%s: %v after nodes %v and %d look-ups", c.name, err, s.nodes, s.lookups)
+			}
+		})
+	}
+}
+
+func codeOf(err error) pontoonpb.RangeErrorCode {
+	var re *proto.RangeError
+	if errors.As(err, &re) {
+		return re.Code
+	}
+	return pontoonpb.RangeErrorCode_RANGE_ERROR_NONE
+}
+
+// TestSendBacksOff: a range that stays away is asked less and less, until the
+// caller's deadline.
+func TestSendBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{}
+		for range 1000 {
+			s.answers = append(s.answers, proto.NotLeader(0))
+		}
+		sender := router.NewSender(rangecache.New(rangeAt(7, 1, "a", "z")), s, s)
+		ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+		defer cancel()
+		op := &pontoonpb.RangeOp{
+			Span: &pontoonpb.Span{Start: []byte("b"), End: []byte("c")}, Op: &pontoonpb.RangeOp_Read{Read: &pontoonpb.ReadOp{}},
+		}
+		if _, err := sender.Send(ctx, op); codeOf(err) != pontoonpb.RangeErrorCode_UNAVAILABLE {
+			t.Errorf("error %v", err)
+		}
+		if n := len(s.nodes); n < 20 || n > 80 {
+			t.Errorf("%d attempts in 7 s", n)
+		}
+	})
+}
