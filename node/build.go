@@ -125,7 +125,7 @@ func (n *Node) buildGateway(cache *rangecache.Cache, calls *calls, home *leasesv
 	})
 	n.compactor = newCompactor(n.store, n.numbers, n.cfg.Logger)
 	n.onClose(n.compactor.close)
-	n.near = &replicas{self: n.members.Self, store: n.store, sender: n.sender, cache: cache}
+	n.near = &replicas{self: n.members.Self, store: n.store, sender: n.sender, cache: cache, floor: n.numbers.Floor}
 }
 
 func (n *Node) header() *api.Header {
