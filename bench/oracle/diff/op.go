@@ -77,6 +77,9 @@ type Op struct {
 // readOnly reports whether the operation can run beside others like it (D2).
 func (o Op) readOnly() bool { return o.Kind == KindRange || o.Kind == KindRangeStream }
 
+// onStream reports whether the operation is one of a watch stream.
+func (o Op) onStream() bool { return o.Kind == KindOpen || o.Kind == KindClose || o.Kind == KindWatch }
+
 // String is the operation as one line that Parse reads back.
 func (o Op) String() string {
 	text, err := prototext.MarshalOptions{Multiline: false}.Marshal(o.Msg)
@@ -90,10 +93,14 @@ func (o Op) String() string {
 // that the text of an operation is the same everywhere.
 func singleSpaced(text []byte) string {
 	var out []byte
-	quoted := false
+	quoted, escaped := false, false
 	for i, b := range text {
 		switch {
-		case b == '"' && (i == 0 || text[i-1] != '\\'):
+		case escaped:
+			escaped = false
+		case b == '\\':
+			escaped = true
+		case b == '"':
 			quoted = !quoted
 		case b == ' ' && !quoted && i > 0 && text[i-1] == ' ':
 			continue

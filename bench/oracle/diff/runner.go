@@ -38,6 +38,34 @@ type Progress struct {
 	SplitsDone, SplitsRefused  atomic.Int64
 	ReadsStale, ProgressSilent atomic.Int64
 	Answers, Refusals          atomic.Int64 // of these Refusals are errors on both sides
+
+	mu       sync.Mutex
+	slowest  Op
+	slowStep int
+	slowFor  time.Duration
+}
+
+// Slowest describes the operation that took longest, waiting included.
+func (p *Progress) Slowest() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.slowFor == 0 {
+		return "none"
+	}
+	const longest = 200
+	text := p.slowest.String()
+	if len(text) > longest {
+		text = text[:longest] + " ..."
+	}
+	return fmt.Sprintf("%s at step %d: %s", p.slowFor.Round(time.Millisecond), p.slowStep, text)
+}
+
+func (p *Progress) took(step int, o Op, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o.Kind != KindExpire && d > p.slowFor {
+		p.slowest, p.slowStep, p.slowFor = o, step, d
+	}
 }
 
 // Runner runs one sequence against two targets.
@@ -114,11 +142,13 @@ func (r *Runner) loop(ctx context.Context, src Source) (executed []Op, diff *Dif
 		}
 		r.step = len(executed)
 		executed = append(executed, batch...)
+		began := time.Now()
 		if batch[0].readOnly() {
 			diff, err = r.reads(ctx, batch)
 		} else {
 			diff, err = r.one(ctx, batch[0])
 		}
+		r.progress.took(r.step, batch[0], time.Since(began))
 		r.progress.Ops.Add(int64(len(batch)))
 		r.progress.Revision.Store(r.state.Now)
 		r.progress.Watchers.Store(int64(len(r.watchers)))

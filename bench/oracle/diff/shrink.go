@@ -3,6 +3,7 @@ package diff
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 )
@@ -56,6 +57,16 @@ func Shrink(ctx context.Context, start Start, ops []Op, diff *Difference, budget
 // shrink is the search of Shrink; try runs a candidate and returns what of it was
 // executed, with the difference it shows or nil.
 func shrink(ctx context.Context, ops []Op, diff *Difference, try func([]Op) ([]Op, *Difference)) ([]Op, *Difference) {
+	// First whole kinds and whole watch streams, since most have no part in it.
+	for _, cut := range cuts(ops) {
+		candidate := slices.DeleteFunc(slices.Clone(ops), cut)
+		if len(candidate) == len(ops) || ctx.Err() != nil {
+			continue
+		}
+		if executed, d := try(candidate); d != nil {
+			ops, diff = executed, d
+		}
+	}
 	for size := max(1, len(ops)/2); ctx.Err() == nil; {
 		removed := false
 		// From the end: what lies before the difference without a part in it goes
@@ -75,4 +86,23 @@ func shrink(ctx context.Context, ops []Op, diff *Difference, try func([]Op) ([]O
 		}
 	}
 	return ops, diff
+}
+
+// cuts are groups of operations to try to leave out as a whole.
+func cuts(ops []Op) []func(Op) bool {
+	kinds, streams := map[Kind]bool{}, map[int]bool{}
+	for _, o := range ops {
+		kinds[o.Kind] = true
+		if o.onStream() {
+			streams[o.N] = true
+		}
+	}
+	cuts := []func(Op) bool{Op.readOnly}
+	for _, k := range slices.Sorted(maps.Keys(kinds)) {
+		cuts = append(cuts, func(o Op) bool { return o.Kind == k })
+	}
+	for _, n := range slices.Sorted(maps.Keys(streams)) {
+		cuts = append(cuts, func(o Op) bool { return o.onStream() && o.N == n })
+	}
+	return cuts
 }

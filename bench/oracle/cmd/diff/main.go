@@ -67,7 +67,7 @@ func run(ctx context.Context, o options) int {
 		fmt.Fprintln(os.Stderr, "the run could not go on:", err)
 		return 2
 	}
-	fmt.Printf("no difference: %s\n", summary(&p, time.Since(began)))
+	fmt.Printf("no difference: %s\nslowest: %s\n", summary(&p, time.Since(began)), p.Slowest())
 	return 0
 }
 
