@@ -184,6 +184,13 @@ func TestP9EpochsChange(t *testing.T) {
 	if e := <-told; e.Floor != 1 {
 		t.Fatalf("told %+v", e)
 	}
+	c.root.mu.Lock()
+	c.root.epochs.Alarm = 1
+	c.nodes[1].server.Applied(c.root.limit, c.root.epochs)
+	c.root.mu.Unlock()
+	if g := mustGrant(t, n, 0); !g.EpochsChanged || g.Read != 2 {
+		t.Fatalf("an ask for no numbers got %+v", g)
+	}
 	if g := mustGrant(t, n, 1); g.EpochsChanged || g.First != 3 {
 		t.Fatalf("got %+v", g)
 	}
@@ -395,6 +402,7 @@ func TestFoldingOrder(t *testing.T) {
 		away := <-s.asked
 		for i := range int64(4) {
 			c.Ask(i+1, done)
+			c.Ask(0, done)
 		}
 		synctest.Wait()
 		s.replies <- reply(away, 1, 10)
@@ -404,7 +412,7 @@ func TestFoldingOrder(t *testing.T) {
 		}
 		s.replies <- reply(folded, 1, 11)
 		synctest.Wait()
-		want := []proto.Revision{11, 12, 13, 15, 18}
+		want := []proto.Revision{11, 12, 0, 13, 0, 15, 0, 18, 0}
 		for i, w := range want {
 			if got[i] != w {
 				t.Fatalf("got %v, want %v", got, want)

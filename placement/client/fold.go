@@ -105,14 +105,16 @@ func (c *Client) take(s *session, r *pontoonpb.SequenceReply) bool {
 	return true
 }
 
-// answerGrants deals out the numbers of a reply in the order of the asks.
+// answerGrants deals out the numbers of a reply in the order of the asks. An
+// ask for none learns of changed epochs like any other (P9).
 func answerGrants(m *message, r *pontoonpb.SequenceReply) {
 	g := Grant{Read: proto.Revision(r.Read), Floor: proto.Revision(r.Epochs.GetFloor())}
+	changed := r.EpochsChanged || epochsOf(r.Epochs) != m.epochs
 	next := proto.Revision(r.First)
 	for i := range m.asks {
 		a := &m.asks[i]
-		g.First, g.EpochsChanged = 0, r.EpochsChanged || a.epochs != m.epochs
-		if !g.EpochsChanged {
+		g.First, g.EpochsChanged = 0, changed || a.epochs != m.epochs
+		if !g.EpochsChanged && a.n > 0 {
 			g.First = next
 			next += proto.Revision(a.n)
 		}
@@ -122,14 +124,17 @@ func answerGrants(m *message, r *pontoonpb.SequenceReply) {
 	}
 }
 
+func epochsOf(e *pontoonpb.Epochs) Epochs {
+	return Epochs{Floor: proto.Revision(e.GetFloor()), Auth: e.GetAuth(), Alarm: e.GetAlarm()}
+}
+
 // raiseEpochs takes in newer epochs; parts never decrease, so a repeated reply
 // cannot take anything back. Called with mu held.
 func (c *Client) raiseEpochs(e *pontoonpb.Epochs) bool {
-	n := Epochs{
-		Floor: max(c.epochs.Floor, proto.Revision(e.GetFloor())),
-		Auth:  max(c.epochs.Auth, e.GetAuth()),
-		Alarm: max(c.epochs.Alarm, e.GetAlarm()),
-	}
+	n := epochsOf(e)
+	n.Floor = max(n.Floor, c.epochs.Floor)
+	n.Auth = max(n.Auth, c.epochs.Auth)
+	n.Alarm = max(n.Alarm, c.epochs.Alarm)
 	if n == c.epochs {
 		return false
 	}

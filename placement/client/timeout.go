@@ -1,6 +1,9 @@
 package client
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const sweepInterval = 100 * time.Millisecond
 
@@ -39,8 +42,10 @@ func (c *Client) expire(now time.Time) {
 	for n < len(c.asks) && c.asks[n].since.Before(limit) {
 		n++
 	}
-	late = append(late, c.asks[:n]...)
-	c.asks = append(c.asks[:0], c.asks[n:]...)
+	if n > 0 {
+		late = append(late, c.asks[:n]...)
+		c.asks = slices.Delete(c.asks, 0, n)
+	}
 	readers := c.lateReaders(limit)
 	c.giveUp(now)
 	c.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 // is set, not maximised: a hand-over lowers it.
 func (k *Kernel) LimitApplied(now time.Time, limit proto.Revision) Output {
 	var out Output
+	limit = max(limit, proto.FirstRevision) // no record yet
 	if k.term == 0 || limit == k.limit {
 		return out
 	}
