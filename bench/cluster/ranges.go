@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 )
 
@@ -49,6 +50,18 @@ func (c *Cluster) Ranges(ctx context.Context) ([]Range, error) {
 		return nil, fmt.Errorf("list ranges: %w", err)
 	}
 	return ranges, nil
+}
+
+// TransferLeader moves the leadership of a Pontoon range to one of its replicas,
+// named by node id. For etcd it does nothing.
+func (c *Cluster) TransferLeader(ctx context.Context, r Range, node string) error {
+	if c.opts.Kind != Pontoon {
+		return nil
+	}
+	if _, err := c.command(ctx, "range", "transfer-leader", strconv.FormatUint(r.ID, 10), node); err != nil {
+		return fmt.Errorf("transfer range %d: %w", r.ID, err)
+	}
+	return nil
 }
 
 // command runs a command of the product against the nodes that run.

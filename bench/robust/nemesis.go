@@ -43,21 +43,23 @@ func (n *nemesis) strike(ctx context.Context) error {
 	victim := nodes[n.rng.IntN(len(nodes))]
 	down := time.Duration(200+n.rng.IntN(1800)) * time.Millisecond
 	switch p := n.rng.IntN(100); {
-	case p < 35:
+	case p < 25:
 		if leader, err := n.c.Leader(ctx); err == nil {
 			victim = leader
 		}
 		return n.kill(ctx, "kill leader", down, victim)
-	case p < 60:
+	case p < 45:
 		return n.kill(ctx, "kill", down, victim)
-	case p < 75:
+	case p < 58:
 		return n.pause(ctx, victim, 2*down)
-	case p < 85:
+	case p < 68:
 		return n.stop(ctx, victim, down)
-	case p < 92:
+	case p < 75:
 		return n.kill(ctx, "kill all", down, nodes...)
-	default:
+	case p < 87:
 		return n.split(ctx)
+	default:
+		return n.move(ctx)
 	}
 }
 
@@ -122,6 +124,32 @@ func (n *nemesis) split(ctx context.Context) error {
 	key := fmt.Sprintf("%s%c", keyName(n.rng.IntN(n.keys)), '!'+rune(n.rng.IntN(90)))
 	if err := n.c.Split(ctx, key); err != nil {
 		n.logger.Info("split refused", "key", key, "error", err)
+	}
+	return nil
+}
+
+// move transfers the leadership of a few ranges, the root range among them: the
+// sequencer hands its number over (P6), leases and watches follow (P2, P22).
+func (n *nemesis) move(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	ranges, err := n.c.Ranges(ctx)
+	if err != nil {
+		n.logger.Info("list refused", "error", err)
+	}
+	if len(ranges) == 0 {
+		return nil // etcd has none
+	}
+	n.note("move")
+	chosen := []cluster.Range{ranges[0], ranges[n.rng.IntN(len(ranges))], ranges[n.rng.IntN(len(ranges))]}
+	for _, r := range chosen {
+		if len(r.Replicas) == 0 {
+			continue
+		}
+		to := r.Replicas[n.rng.IntN(len(r.Replicas))]
+		if err := n.c.TransferLeader(ctx, r, to); err != nil {
+			n.logger.Info("transfer refused", "range", r.ID, "to", to, "error", err)
+		}
 	}
 	return nil
 }
