@@ -318,3 +318,22 @@ func TestBootsApart(t *testing.T) {
 	out = b.k.Ask(b.now, 101, other)
 	b.want(out.Answers[0].Reply, 2, 3)
 }
+
+// P6: the apply of a raise that was proposed before a hand-over of open fate
+// does not end it: the hand-over may follow in the log.
+func TestP6EarlierRaiseDoesNotResume(t *testing.T) {
+	b := newBench(t, 0)
+	limit := b.apply()
+	b.ask(1, 1, int64(limit)-100)
+	raise := b.pending[0]
+	b.pending = nil
+	b.take(b.k.HandOver(b.now))
+	b.take(b.k.PersistFailed(b.now, raise.Next))
+	handed := b.pending[0]
+	b.pending = nil
+	b.take(b.k.PersistFailed(b.now, handed.Next))
+	b.take(b.k.LimitApplied(b.now, raise.Next))
+	if r := b.ask(1, 2, 1); r != nil {
+		t.Fatalf("granted %v, and its own hand-over is next in the log", r)
+	}
+}
