@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -60,12 +61,14 @@ func (c *Cluster) Split(ctx context.Context, key []byte) error {
 	return c.split(ctx, c.endpoints[0], key)
 }
 
-// Close stops all nodes and removes the temporary directory.
+// Close stops all nodes at once and removes the temporary directory.
 func (c *Cluster) Close() error {
-	var errs []error
-	for _, stop := range c.stop {
-		errs = append(errs, stop())
+	errs := make([]error, len(c.stop))
+	var wg sync.WaitGroup
+	for i, stop := range c.stop {
+		wg.Go(func() { errs[i] = stop() })
 	}
+	wg.Wait()
 	c.stop = nil
 	if c.removeDir != "" {
 		errs = append(errs, os.RemoveAll(c.removeDir))
