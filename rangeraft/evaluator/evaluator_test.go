@@ -81,6 +81,9 @@ func TestP12DroppedBatchFailsLaterOnes(t *testing.T) {
 		t.Fatal("an entry was applied whose predecessor was dropped")
 	}
 	r.unanswered(third)
+	if _, ok := r.ev.IdleClosed(); ok {
+		t.Fatal("closed while an ask is open (P18)")
+	}
 	r.grant() // lost: the batch died before (P13)
 	equal(t, "entries", len(r.log), 0)
 	r.settle()
@@ -210,7 +213,9 @@ func TestP16OverlayUntilApplied(t *testing.T) {
 func TestScanMergesOverlay(t *testing.T) {
 	r := userRig(t)
 	r.do(put("a", "0"), put("b", "0"), put("c", "0"))
-	r.submit(del("b", ""), put("bb", "1"), put("c", "1"), put("d", "1"))
+	r.submit(del("b", ""), put("bb", "1"), put("c", "1"), put("d", "1"), put("e", "1"), del("a", ""))
+	r.grant()
+	r.submit(del("e", ""), put("a", "0"))
 	r.grant()
 	all := &pb.RangeRequest{Key: []byte("a"), RangeEnd: []byte("z")}
 	count := &pb.RangeRequest{Key: []byte("a"), RangeEnd: []byte("z"), CountOnly: true}
@@ -320,6 +325,17 @@ func TestCancel(t *testing.T) {
 	r.do(resolve(1, false, 0))
 	equal(t, "b and k", r.get("b")+r.get("k"), "")
 	r.unanswered(queued, blocked)
+}
+
+// What waited keeps the place that its arrival gave it.
+func TestRequeueKeepsOrder(t *testing.T) {
+	r := userRig(t)
+	r.do(lockAs(1, false, write("k")))
+	r.submit(put("k", "first"))
+	r.submit(put("x", "1")) // its ask keeps the others from being evaluated
+	r.submit(resolve(1, false, 0), put("k", "second"))
+	r.settle()
+	equal(t, "k", r.get("k"), "second")
 }
 
 // A failed ask refuses what needs a number, and only that.

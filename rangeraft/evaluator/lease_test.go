@@ -236,3 +236,26 @@ func TestP39Revoke(t *testing.T) {
 	r.ev.Dropped(r.log[0].Batch)
 	equal(t, "ended", r.lessor.ended[2], "7 false")
 }
+
+// P37: what is in flight decides what is attached to a lease.
+func TestP37DetachedInFlight(t *testing.T) {
+	r := userRig(t)
+	r.registerAll(7)
+	r.do(leasedPut("b", "1", 7))
+	r.submit(put("b", "2")) // detaches
+	r.grant()
+	id := r.submit(lockAs(1, false, shared("b")), lockAs(2, false, leaseLock(7, spanOf("a", "c"))))
+	r.settle()
+	r.code(id+1, none)
+}
+
+// P38: a record that does not cover the key is no registration.
+func TestP38RecordMustCoverTheKey(t *testing.T) {
+	r := userRig(t)
+	r.m.effect(regPut(keys.UserSpan.Start, &pontoonpb.LeaseRegistration{Lease: 7, Span: spanOf("", "m").Wire()}))
+	covered := r.submit(leasedPut("b", "1", 7))
+	r.settle()
+	r.code(covered, none)
+	r.submit(leasedPut("x", "1", 7))
+	equal(t, "registrations", len(r.regs), 1)
+}

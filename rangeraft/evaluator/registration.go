@@ -25,7 +25,7 @@ type registrationAsk struct {
 	token   uint64
 	span    proto.Span
 	waiters []*request
-	void    bool // the lease was locked since, or the range changed (P37)
+	void    bool // the lease was locked since (P37)
 }
 
 func newRegistrations() *registrations {
@@ -40,13 +40,6 @@ func newRegistrations() *registrations {
 func (s *registrations) void(lease proto.LeaseID) {
 	delete(s.fresh, lease)
 	if a := s.asked[lease]; a != nil {
-		a.void = true
-	}
-}
-
-func (s *registrations) voidAll() {
-	clear(s.fresh)
-	for _, a := range s.asked {
 		a.void = true
 	}
 }

@@ -57,7 +57,6 @@ func (h *held) part(span proto.Span) *held {
 // narrow gives up what no longer lies in the range. What waited for it is
 // evaluated again, or refused with the new descriptor.
 func (e *Evaluator) narrow() {
-	e.leases.voidAll()
 	for _, txn := range e.locks.sortedTxns() {
 		for _, h := range slices.Clone(e.locks.txns[txn]) {
 			inside := h.span.Intersect(e.span)
