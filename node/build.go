@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -177,7 +178,8 @@ func (n *Node) gossipChanged(m gossip.Member) {
 func (n *Node) serve() {
 	view := clusterView{Sender: n.sender, node: n, dir: n.directory}
 	header := n.header()
-	client := grpc.NewServer(append(serve.ClientOptions(n.cfg.MaxRequestBytes), n.tracer.ServerOptions()...)...)
+	client := grpc.NewServer(slices.Concat(
+		serve.ClientOptions(n.cfg.MaxRequestBytes), n.tracer.ServerOptions(), answered{n.kv.Observe}.options())...)
 	pb.RegisterKVServer(client, n.kv)
 	pb.RegisterWatchServer(client, n.watch)
 	pb.RegisterLeaseServer(client, n.leases)

@@ -296,6 +296,7 @@ func options(c *rangetest.Cluster) router.Options {
 type closedAt struct{ at proto.Revision }
 
 func (c *closedAt) Closed(proto.Span) (proto.Revision, bool) { return c.at, true }
+func (c *closedAt) PushClosed(proto.Revision)                {}
 
 // TestSerializable: P28: from here at the local cut, but not below what this
 // gateway answered unless no quorum is there.

@@ -41,6 +41,9 @@ type LeaseHome = txn.LeaseHome
 // Does not block.
 type Replicas interface {
 	Closed(span proto.Span) (closed proto.Revision, covered bool)
+	// PushClosed asks the leaders of all ranges to close at rev if they have
+	// nothing in flight, so that Closed gets there soon.
+	PushClosed(rev proto.Revision)
 }
 
 // HeaderSource fills cluster_id, member_id and raft_term of a response header.

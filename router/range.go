@@ -141,9 +141,13 @@ func (kv *KV) quorumLost() bool {
 func (kv *KV) localCut(ctx context.Context, spans []proto.Span, want int64, wait time.Duration) (cut proto.Revision, covered bool) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	for {
+	for pushed := wait == 0; ; {
 		if cut, covered = kv.closed(spans); !covered || int64(cut) >= want {
 			return cut, covered
+		}
+		if !pushed {
+			kv.replicas.PushClosed(proto.Revision(want))
+			pushed = true
 		}
 		timer := time.NewTimer(pollClose)
 		select {

@@ -136,6 +136,9 @@ func (c *Cluster) ReadRevision(ctx context.Context) (txn.Read, error) {
 	return txn.Read{Revision: proto.Revision(c.seq), Floor: proto.Revision(c.floor)}, ctx.Err()
 }
 
+// PushClosed implements router.Replicas: everything is closed already.
+func (c *Cluster) PushClosed(proto.Revision) {}
+
 // Closed implements router.Replicas: everything is here, closed at the last
 // number unless a write lock holds it back.
 func (c *Cluster) Closed(span proto.Span) (proto.Revision, bool) {
