@@ -303,3 +303,20 @@ func TestPublisher(t *testing.T) {
 		}
 	})
 }
+
+// I2: an older descriptor that races with a newer one of the same span loses.
+func TestI2RaceOfGenerations(t *testing.T) {
+	d, r := started(t)
+	newer := desc(3, 3, keys.UserSpan.Start, keys.Max)
+	r.between = func() {
+		if err := d.Publish(t.Context(), newer); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := d.Publish(t.Context(), desc(3, 2, keys.UserSpan.Start, keys.Max)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Lookup(t.Context(), keys.User([]byte("k"))); err != nil || got.Generation != 3 {
+		t.Fatalf("got %v, %v", got, err)
+	}
+}
