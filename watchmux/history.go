@@ -41,12 +41,10 @@ func (h RangeHistory) Previous(ctx context.Context, key []byte, rev proto.Revisi
 	if rev < proto.FirstRevision {
 		return nil, nil
 	}
-	reply, err := h.send(ctx, &pontoonpb.RangeOp{
-		Span: keys.Point(keys.User(key)).Wire(),
-		Op: &pontoonpb.RangeOp_Read{Read: &pontoonpb.ReadOp{
-			Request:      &etcdserverpb.RangeRequest{Key: key, Revision: int64(rev), Serializable: true},
-			ReadRevision: int64(rev), Serializable: true,
-		}}})
+	reply, err := h.read(ctx, key, rev, true)
+	if proto.HasCode(err, pontoonpb.RangeErrorCode_STALE_CLOSED) {
+		reply, err = h.read(ctx, key, rev, false) // that replica lags, the leader does not
+	}
 	if proto.HasCode(err, pontoonpb.RangeErrorCode_BELOW_FLOOR) {
 		return nil, nil // P25
 	}
@@ -57,6 +55,15 @@ func (h RangeHistory) Previous(ctx context.Context, key []byte, rev proto.Revisi
 		return kvs[0], nil
 	}
 	return nil, nil
+}
+
+func (h RangeHistory) read(ctx context.Context, key []byte, rev proto.Revision, serializable bool) (*pontoonpb.RangeReply, error) {
+	return h.send(ctx, &pontoonpb.RangeOp{
+		Span: keys.Point(keys.User(key)).Wire(),
+		Op: &pontoonpb.RangeOp_Read{Read: &pontoonpb.ReadOp{
+			Request:      &etcdserverpb.RangeRequest{Key: key, Revision: int64(rev), Serializable: serializable},
+			ReadRevision: int64(rev), Serializable: serializable,
+		}}})
 }
 
 func (h RangeHistory) send(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {

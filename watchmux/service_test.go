@@ -489,7 +489,8 @@ func TestSlowClientSpills_P27(t *testing.T) {
 // P27: what a stalled range makes pile up is dropped beyond the limits and read
 // again; nothing is lost and the memory stays bounded.
 func TestPileUpIsReadAgain_P27(t *testing.T) {
-	h := serve(t, newFakeCluster("m"), Options{Limits: merge.Limits{WatcherBytes: 4 << 10, RecentBytes: 2 << 10}})
+	h := serve(t, newFakeCluster("m"), Options{
+		RefreshInterval: time.Hour, Limits: merge.Limits{WatcherBytes: 4 << 10, RecentBytes: 2 << 10}})
 	st := h.stream()
 	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
 	st.recv()
@@ -515,6 +516,9 @@ func TestPileUpIsReadAgain_P27(t *testing.T) {
 			}
 			next++
 		}
+	}
+	if n := h.get(func() int { return h.history }); n > 60 {
+		t.Errorf("%d reads of history for 100 events: they were read again and again", n)
 	}
 }
 
