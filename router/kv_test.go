@@ -293,10 +293,13 @@ func options(c *rangetest.Cluster) router.Options {
 }
 
 // closedAt are replicas that lag.
-type closedAt struct{ at proto.Revision }
+type closedAt struct {
+	at     proto.Revision
+	pushed proto.Revision
+}
 
 func (c *closedAt) Closed(proto.Span) (proto.Revision, bool) { return c.at, true }
-func (c *closedAt) PushClosed(proto.Revision)                {}
+func (c *closedAt) PushClosed(rev proto.Revision)            { c.pushed = max(c.pushed, rev) }
 
 // TestSerializable: P28: from here at the local cut, but not below what this
 // gateway answered unless no quorum is there.
@@ -323,8 +326,13 @@ func TestSerializable(t *testing.T) {
 		if _, err := kv.Range(t.Context(), everything(func(*pb.RangeRequest) {})); err != nil {
 			t.Fatal(err)
 		}
-		if got, rev := get(); got != "abcdefgh" || rev != 9 {
-			t.Errorf("after an answer at 9: %s at %d", got, rev)
+		if got, rev := get(); got != "abcdefgh" || rev != 9 || replicas.pushed != 9 {
+			t.Errorf("after an answer at 9: %s at %d, pushed %d", got, rev, replicas.pushed)
+		}
+		// P8: what a client names never closes anything.
+		far := everything(func(r *pb.RangeRequest) { r.Serializable, r.Revision = true, 1<<40 })
+		if _, err := kv.Range(t.Context(), far); err != rpctypes.ErrGRPCFutureRev || replicas.pushed != 9 {
+			t.Errorf("named revision: %v, pushed %d", err, replicas.pushed)
 		}
 		c.Faults = func(op *pontoonpb.RangeOp) rangetest.Fault {
 			if op.GetRead().GetSerializable() {

@@ -145,8 +145,10 @@ func (kv *KV) localCut(ctx context.Context, spans []proto.Span, want int64, wait
 		if cut, covered = kv.closed(spans); !covered || int64(cut) >= want {
 			return cut, covered
 		}
-		if !pushed {
-			kv.replicas.PushClosed(proto.Revision(want))
+		// Only what was answered is pushed: a revision that a client names need
+		// not exist, and closing there would refuse every number below it (P8).
+		if answered := kv.Answered(); !pushed && cut < answered {
+			kv.replicas.PushClosed(answered)
 			pushed = true
 		}
 		timer := time.NewTimer(pollClose)
