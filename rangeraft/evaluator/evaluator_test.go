@@ -213,9 +213,9 @@ func TestP16OverlayUntilApplied(t *testing.T) {
 func TestScanMergesOverlay(t *testing.T) {
 	r := userRig(t)
 	r.do(put("a", "0"), put("b", "0"), put("c", "0"))
-	r.submit(del("b", ""), put("bb", "1"), put("c", "1"), put("d", "1"), put("e", "1"), del("a", ""))
+	r.submit(del("b", ""), put("bb", "1"), put("c", "1"), put("d", "1"), put("e", "1"))
 	r.grant()
-	r.submit(del("e", ""), put("a", "0"))
+	r.submit(del("e", ""))
 	r.grant()
 	all := &pb.RangeRequest{Key: []byte("a"), RangeEnd: []byte("z")}
 	count := &pb.RangeRequest{Key: []byte("a"), RangeEnd: []byte("z"), CountOnly: true}

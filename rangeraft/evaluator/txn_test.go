@@ -206,8 +206,9 @@ func TestDroppedLockFreesWaiters(t *testing.T) {
 func TestP18DroppedUnlockHoldsClosedAgain(t *testing.T) {
 	r := userRig(t)
 	r.do(lockAs(1, false, write("k"))) // floor 10
-	r.submit(resolve(1, true, 12, putEffect("k", "t")))
 	r.seen, r.next = 12, 13
+	r.submit(resolve(1, true, 12, putEffect("k", "t")))
+	equal(t, "closed by the unlock", r.log[0].Closed, 12)
 	r.ev.Dropped(r.log[0].Batch)
 	r.log = nil
 	r.drain()
