@@ -93,12 +93,13 @@ func TestLocalRecords(t *testing.T) {
 // P36: a span deletion that a crash cut in its middle and that is applied
 // again ends like one that was not, with the same events and count.
 func TestDeleteSpanRepeats(t *testing.T) {
-	const n = 30_000
+	const n = 6000
+	const long = 200 // bytes of a key, so that few keys fill a chunk
 	fill := func(e *Engine) {
 		createRange(t, e, 3, keys.UserSpan)
 		var effects []*pontoonpb.Effect
 		for i := range int64(n) {
-			ef := put(fmt.Sprintf("key-%06d", i), i+2, i+2, 1, "")
+			ef := put(fmt.Sprintf("key-%0*d", long, i), i+2, i+2, 1, "")
 			ef.Lease = 1 + i%3
 			effects = append(effects, ef)
 		}
@@ -106,7 +107,7 @@ func TestDeleteSpanRepeats(t *testing.T) {
 		check(t, e.Sync())
 	}
 	ef := &pontoonpb.Effect{
-		Kind: pontoonpb.EffectKind_EFFECT_DELETE_SPAN, Key: user("key-000100"), End: user("key-029900"), Rev: n + 10, Sub: 5,
+		Kind: pontoonpb.EffectKind_EFFECT_DELETE_SPAN, Key: user("key-%0*d", long, 100), End: user("key-%0*d", long, n-100), Rev: n + 10, Sub: 5,
 	}
 	clean := openMem(t)
 	fill(clean)

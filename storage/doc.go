@@ -42,9 +42,13 @@
 //	   or above the floor, Hash and Checksum do not see it (P43).
 //	I6 One goroutine at a time writes a range. Readers are free.
 //
-// Values are not cached beside pebble's block cache. Measured with
-// BenchmarkGet and BenchmarkGetCached on two cores, 100 k keys of 256 bytes,
-// all in the block cache: see docs in bench_test.go.
+// There is no cache of values beside pebble's block cache. BenchmarkGet against
+// BenchmarkGetCached, 100 k keys of 256 bytes, two cores: a get in a view takes
+// 2.7 us (0.4 us if the filters know that the key is absent), a hit in a
+// ristretto cache of latest versions 0.1 us. But a cache that is never stale is
+// written with every applied effect, and that makes an effect 1.4 us dearer
+// (BenchmarkApplyCached, 4.6 to 6.0 us), on each of three replicas, of which
+// one evaluates: as much as one get saves.
 //
 // Used by rangeraft, which evaluates, proposes and applies. The package never
 // evaluates a request, never reads a clock but to pace dropping, and knows of

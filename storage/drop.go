@@ -108,6 +108,8 @@ func (v *View) dropMark(id proto.RangeID) (uint64, error) {
 // step goes on until it examined about limit versions, and reports whether the
 // pass is over.
 func (p *dropPass) step(limit int) (cost dropCost, over bool, err error) {
+	p.e.replacing.Lock()
+	defer p.e.replacing.Unlock()
 	v, err := p.e.NewView()
 	if err != nil {
 		return cost, false, err

@@ -38,6 +38,8 @@ type Engine struct {
 
 	cacheBytes atomic.Int64 // of all logs together
 
+	replacing sync.Mutex // held while a range's data is replaced, and by a step of dropping
+
 	mu   sync.Mutex
 	logs map[proto.RangeID]*Log
 }

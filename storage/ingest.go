@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 
@@ -54,6 +55,10 @@ func (s *StagedSnapshot) ingest(ctx context.Context, hs *raftpb.HardState, self 
 			return wrap("ingest", err)
 		}
 	}
+	// No step of dropping may look at the old data and delete from the new: a
+	// tombstone could go without what it hides (I4).
+	s.e.replacing.Lock()
+	defer s.e.replacing.Unlock()
 	// The tables are durable at once; what the write-ahead log holds of before
 	// must not be younger than them after a crash (P47).
 	if err := s.e.Sync(); err != nil {
@@ -82,6 +87,8 @@ func (s *StagedSnapshot) stateTable(id proto.RangeID, st *logState) error {
 		w.set(enginekey.AppendRange(nil, id, enginekey.Truncated), appendMark(nil, st.truncated)),
 		w.set(enginekey.AppendRange(nil, id, enginekey.Applied), appendApplied(nil, &st.applied)),
 		w.set(enginekey.AppendRange(nil, id, enginekey.Descriptor), desc),
+		// The data is another replica's: what was dropped here does not count.
+		w.set(enginekey.AppendRange(nil, id, enginekey.DropMark), binary.AppendUvarint(nil, uint64(st.applied.Index))),
 	)
 	return errors.Join(err, w.close())
 }
