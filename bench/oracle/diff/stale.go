@@ -55,11 +55,13 @@ func (r *Runner) checkStale(ctx context.Context, o Op, req *pb.RangeRequest, ora
 			return r.differ(o, req, "a serializable read fails", oracle.String(), subject.String()), nil
 		}
 		return nil, nil
-	case at > headerRevision(oracle) && oracle.ok():
+	case at > r.state.Now:
 		return r.differ(o, req, "header.revision is in the future", oracle.String(), subject.String()), nil
 	case at < floor:
 		what := fmt.Sprintf("a serializable read at %d, below %d, which the gateway has answered before", at, floor)
 		return r.differ(o, req, what, oracle.String(), subject.String()), nil
+	case req.Revision > r.state.Now:
+		return r.differ(o, req, "a read of the future is answered", oracle.String(), subject.String()), nil
 	case req.Revision > 0 || at < r.state.Compacted:
 		return nil, nil // nothing to compare with; it must become current
 	}

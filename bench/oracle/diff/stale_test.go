@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc/codes"
 )
 
 // P28: a serializable read may be stale, but then it is what was stored at its
@@ -54,6 +55,11 @@ func TestStaleReadsAreChecked(t *testing.T) {
 		if c.want == "" && d != nil || c.want != "" && (d == nil || !strings.Contains(d.What, c.want)) {
 			t.Errorf("%s: %v", name, d)
 		}
+	}
+	ahead := &pb.RangeRequest{Key: []byte("a"), Serializable: true, Revision: 4}
+	future := answer{code: codes.OutOfRange, text: "etcdserver: mvcc: required revision is a future revision"}
+	if d, _ := r.checkStale(t.Context(), o, ahead, future, at(3, 3, 2, "new"), 0); d == nil || !strings.Contains(d.What, "a read of the future") {
+		t.Errorf("an answer at a revision that does not exist yet: %v", d)
 	}
 	// Asked again it must become current, which it does here.
 	if d, err := r.staleRead(t.Context(), o, req, at(2, 2, 1, "old"), []int64{2}); d != nil || err != nil {
