@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -134,6 +135,9 @@ func (c *Client) pause(d time.Duration) {
 
 // await returns the next message of a session, nil when the session is over.
 func (c *Client) await(s *session) *message {
+	// Those who were just answered ask again before the next message is folded;
+	// without this a busy node folds one caller at a time.
+	runtime.Gosched()
 	for s.ctx.Err() == nil {
 		m, wait := c.next(time.Now())
 		if m != nil {
