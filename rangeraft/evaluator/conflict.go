@@ -12,7 +12,10 @@ import (
 //	writes        waits    waits    waits if it touches a key of L or attaches one
 //	SHARED        -        waits    waits if it touches a key of L
 //	WRITE         waits    waits    waits if it touches a key of L
-//	LEASE(L)      the two rows above for every key of L, and another LEASE(L)
+//	LEASE(L)      SHARED on keys of L, every WRITE, and another LEASE(L)
+//
+// LEASE(L) waits for every WRITE: its effects, decided but not here yet, may
+// attach a key to L, which the reading of L's keys would miss.
 
 // free returns errLocked if a lock is in the way of reading or writing span.
 func (e *Evaluator) free(txn txnKey, span proto.Span, write bool) error {
@@ -49,8 +52,8 @@ func (e *Evaluator) freeLease(txn txnKey, span proto.Span, lease proto.LeaseID) 
 		if h.removedBy != 0 || h.txn == txn {
 			return true
 		}
-		hit := h.lease() == lease
-		if h.mode() != pontoonpb.LockMode_LOCK_LEASE {
+		hit := h.mode() == pontoonpb.LockMode_LOCK_WRITE || h.lease() == lease
+		if h.mode() == pontoonpb.LockMode_LOCK_SHARED {
 			hit, bad = e.attached(h.span.Intersect(span), lease)
 		}
 		if hit {

@@ -186,6 +186,21 @@ func TestP37LeaseLockConflicts(t *testing.T) {
 	r.code(id, pontoonpb.RangeErrorCode_LOCKED)
 }
 
+// P37: a txn whose effects are still to come may attach a key: a lock on the
+// lease waits for its write locks, whatever the keys belong to now.
+func TestP37LeaseLockWaitsForWrites(t *testing.T) {
+	r := userRig(t)
+	r.registerAll(7)
+	r.do(put("c", "1"), lockAs(1, false, write("c")))
+	id := r.submit(lockAs(2, false, leaseLock(7, keys.UserSpan)))
+	r.settle()
+	r.code(id, pontoonpb.RangeErrorCode_LOCKED)
+	r.do(resolve(1, false, 0))
+	id = r.submit(lockAs(3, false, leaseLock(7, keys.UserSpan)))
+	r.settle()
+	r.code(id, none)
+}
+
 // P38: a split copies the registrations to both sides, clipped.
 func TestP38SplitCopiesRegistrations(t *testing.T) {
 	r := userRig(t)

@@ -335,8 +335,10 @@ func (k *Kernel) committed(reply *pontoonpb.CommitReply, err error) Step {
 	return k.refuse(err) // certainly not proposed
 }
 
-// inquired: the anchor said what became of the commit, and if there was none
-// it has now proved that there will be none.
+// inquired: the anchor said what became of the commit. A missing record proves
+// nothing: the leader of a blocked range may have carried the commit out and
+// dropped the record meanwhile (P31, P32), so running the txn anew could do it
+// twice. The client learns that its fate is unknown, as in etcd (P34).
 func (k *Kernel) inquired(reply *pontoonpb.AbortReply, err error) Step {
 	err = answered(reply != nil, err)
 	switch {
@@ -346,7 +348,10 @@ func (k *Kernel) inquired(reply *pontoonpb.AbortReply, err error) Step {
 		k.split = true // who knows what happened to the range meanwhile
 		return k.done(reply.Committed.Revision)
 	}
-	return k.finish(Outcome{Again: true, Wait: k.wait})
+	return k.finish(Outcome{
+		Err:     proto.Errorf(pontoonpb.RangeErrorCode_AMBIGUOUS, "etcdserver: request timed out"),
+		Unknown: true,
+	})
 }
 
 func (k *Kernel) done(revision int64) Step {
