@@ -126,6 +126,8 @@ func (n *Node) buildGateway(cache *rangecache.Cache, calls *calls, home *leasesv
 	})
 	n.compactor = newCompactor(n.store, n.numbers, n.cfg.Logger)
 	n.onClose(n.compactor.close)
+	n.refresher = &refresher{sequencer: n.sequencer, numbers: n.numbers, store: n.store, interval: n.cfg.HeartbeatInterval}
+	n.onClose(n.refresher.close)
 	n.near = &replicas{self: n.members.Self, store: n.store, sender: n.sender, cache: cache, floor: n.numbers.Floor}
 }
 

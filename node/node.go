@@ -48,6 +48,7 @@ type Node struct {
 	lessor    *leasesvc.Lessor
 	leases    *leasesvc.Service
 	compactor *compactor
+	refresher *refresher
 	near      *replicas
 
 	clientListeners, peerListeners []net.Listener
@@ -130,6 +131,7 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	n.gossip.Start()
 	n.compactor.start()
+	n.refresher.start()
 	return nil
 }
 
