@@ -306,6 +306,9 @@ func (c *Cluster) finishStaleLocked(op *pontoonpb.RangeOp) {
 			delete(c.records, l.id)
 		}
 		c.locks = slices.DeleteFunc(c.locks, func(o *lock) bool { return o == l })
+		if !slices.ContainsFunc(c.locks, func(o *lock) bool { return o.id == l.id }) {
+			delete(c.records, l.id) // every participant is done (P31)
+		}
 	}
 	close(c.changed)
 	c.changed = make(chan struct{})
