@@ -40,6 +40,7 @@ type fakeCluster struct {
 	noPush   bool
 	history  int // calls
 	prevs    int
+	rootDown bool
 }
 
 type fakeRange struct {
@@ -48,6 +49,7 @@ type fakeRange struct {
 	log     []*pontoonpb.ChangeEvent
 	feeds   map[*fakeFeed]struct{}
 	stalled bool // does not close
+	locked  bool // the same, whatever is written
 }
 
 type fakeFeed struct {
@@ -183,7 +185,7 @@ func (c *fakeCluster) apply(evs []*pontoonpb.ChangeEvent) {
 }
 
 func (r *fakeRange) close(rev proto.Revision) {
-	if r.stalled || rev <= r.closed {
+	if r.stalled || r.locked || rev <= r.closed {
 		return
 	}
 	r.closed = rev
@@ -203,6 +205,16 @@ func (c *fakeCluster) stall(key string, stalled bool) {
 	for _, r := range c.ranges {
 		if r.holds(keys.User([]byte(key))) {
 			r.stalled = stalled
+		}
+	}
+}
+
+func (c *fakeCluster) lock(key string, locked bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.ranges {
+		if r.holds(keys.User([]byte(key))) {
+			r.locked = locked
 		}
 	}
 }
@@ -383,6 +395,9 @@ func (c *fakeCluster) Previous(_ context.Context, key []byte, rev proto.Revision
 func (c *fakeCluster) ReadRevision(context.Context) (Read, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.rootDown {
+		return Read{}, proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, "no sequencer")
+	}
 	return Read{c.rev, c.floor}, nil
 }
 

@@ -522,6 +522,69 @@ func TestPileUpIsReadAgain_P27(t *testing.T) {
 	}
 }
 
+// P27: what a range was given above closed, because a txn holds it, is bounded;
+// beyond that it is read from history page by page.
+func TestLockedRangeIsPaged_P27(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{HistoryBytes: 8 << 10, Limits: merge.Limits{PartBytes: 4 << 10}})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	st.recv()
+	h.lock("b", true)
+	for range 100 {
+		h.write(put("b", strings.Repeat("v", 500)))
+	}
+	eventually(t, "the part dropped", func() bool {
+		h.s.mu.Lock()
+		defer h.s.mu.Unlock()
+		return slices.ContainsFunc(h.s.kernel.Parts(), func(p *merge.Part) bool { return p.Lossy() })
+	})
+	h.lock("b", false)
+	h.write(put("b", "last"))
+	for next := int64(2); next < 103; {
+		for _, e := range st.recv().Events {
+			if e.Kv.ModRevision != next {
+				t.Fatalf("got %d, want %d", e.Kv.ModRevision, next)
+			}
+			next++
+		}
+	}
+	if n := h.get(func() int { return h.history }); n < 5 {
+		t.Errorf("%d pages", n)
+	}
+	h.write(put("n", "live again"))
+	st.events(1)
+}
+
+// Without the sequencer open watches go on and cancels are answered; creates
+// wait for it.
+func TestSequencerOutage(t *testing.T) {
+	h := serve(t, newFakeCluster("m"), Options{})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	st.create(&createReq{Key: []byte("b")})
+	st.recv()
+	st.recv()
+	down := func(d bool) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.rootDown = d
+	}
+	down(true)
+	h.write(put("n", "v"))
+	st.events(1)
+	st.cancel(1)
+	if m := st.recv(); !m.Canceled || m.WatchId != 1 || m.Header.Revision != 2 {
+		t.Fatalf("cancel: %v", m)
+	}
+	st.create(&createReq{Key: []byte("c")})
+	h.write(put("n", "v"))
+	st.events(1)
+	down(false)
+	if m := st.recv(); !m.Created || m.Header.Revision != 3 {
+		t.Fatalf("created: %v", m)
+	}
+}
+
 // P27: a feed that does not reach what was pushed moves to another replica.
 func TestLaggingFeedMoves_P27(t *testing.T) {
 	c := newFakeCluster()

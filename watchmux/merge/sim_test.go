@@ -522,7 +522,7 @@ func (s *sim) settled() bool {
 // event once, in order, whole revisions, and progress never overtakes.
 func TestRandomAgainstModel_P22_P24_P26_P27(t *testing.T) {
 	var spills, lossy, answered int
-	for seed := uint64(0); seed < 80; seed++ {
+	for seed := uint64(0); seed < 50; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 11))
 			limits := Limits{HistoricRevisions: 1 + rng.IntN(5)}
