@@ -8,6 +8,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -202,12 +203,11 @@ func (r *Runner) ask(ctx context.Context, o Op, req proto.Message) (oracle, subj
 // both sends a request to both sides, compares, and returns the oracle's answer.
 func (r *Runner) both(ctx context.Context, o Op, req proto.Message) (answer, *Difference) {
 	oracle, subject := r.ask(ctx, o, req)
-	if t, ok := req.(*pb.TxnRequest); ok && !equalAnswers(oracle, subject) && onlySerializable(t) {
-		oracle, subject = r.retryStale(ctx, o, req)
-	}
 	if t, ok := req.(*pb.TxnRequest); ok {
-		sortTxnTies(t, oracle)
-		sortTxnTies(t, subject)
+		sortTxnTies(t, oracle, subject)
+		if !equalAnswers(oracle, subject) && onlySerializable(t) {
+			oracle, subject = r.retryStale(ctx, o, t)
+		}
 	}
 	return oracle, r.judge(o, req, oracle, subject)
 }
@@ -218,7 +218,12 @@ func (r *Runner) judge(o Op, req proto.Message, oracle, subject answer) *Differe
 	if equalAnswers(oracle, subject) {
 		return nil
 	}
-	return r.differ(o, req, answersDiffer, oracle.String(), subject.String())
+	what := answersDiffer
+	if subject.code == codes.Unavailable {
+		// Nothing is stopped in a run, so this is a fault too, but another one.
+		what = "the subject is not available"
+	}
+	return r.differ(o, req, what, oracle.String(), subject.String())
 }
 
 // saw notes the revisions of two answers.

@@ -92,12 +92,13 @@ func onlySerializable(t *pb.TxnRequest) bool {
 }
 
 // retryStale asks both sides again until they agree or staleFor has passed.
-func (r *Runner) retryStale(ctx context.Context, o Op, req proto.Message) (oracle, subject answer) {
+func (r *Runner) retryStale(ctx context.Context, o Op, req *pb.TxnRequest) (oracle, subject answer) {
 	deadline := time.Now().Add(staleFor)
 	tick := time.NewTicker(staleRetry)
 	defer tick.Stop()
 	for {
 		oracle, subject = r.ask(ctx, o, req)
+		sortTxnTies(req, oracle, subject)
 		if equalAnswers(oracle, subject) || time.Now().After(deadline) {
 			return oracle, subject
 		}

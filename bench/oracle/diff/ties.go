@@ -124,10 +124,12 @@ func sortTies(t pb.RangeRequest_SortTarget, kvs []*mvccpb.KeyValue) {
 	}
 }
 
-// sortTxnTies applies sortTies to every sorted range in the answer to a txn.
-func sortTxnTies(req *pb.TxnRequest, a answer) {
-	if t, ok := a.msg.(*pb.TxnResponse); ok && a.ok() {
-		sortTiesWithin(req, t)
+// sortTxnTies applies sortTies to every sorted range in the answers to a txn.
+func sortTxnTies(req *pb.TxnRequest, answers ...answer) {
+	for _, a := range answers {
+		if t, ok := a.msg.(*pb.TxnResponse); ok && a.ok() {
+			sortTiesWithin(req, t)
+		}
 	}
 }
 
