@@ -1,6 +1,9 @@
 package verify
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // Resolve uses the log to settle what the clients could not know. An unanswered
 // mutation whose value a watch saw happened there; one that left no trace in a
@@ -91,7 +94,7 @@ func (r *resolver) explainDeletes(out, open []Operation, leases []Lease, f *find
 				out = append(out, leaseEnd(e, l)) // too early: CheckLeases says so
 				continue
 			}
-			f.addf("revision %d changed %v and nobody wrote it", e.rev, e.events)
+			f.addf("revision %d changed %v and nobody wrote it%s", e.rev, e.events, twice(out, e))
 			continue
 		}
 		o := open[owner[i]]
@@ -99,6 +102,20 @@ func (r *resolver) explainDeletes(out, open []Operation, leases []Lease, f *find
 		out = append(out, r.settle(o, e.rev))
 	}
 	return out
+}
+
+// twice names the operation whose values the entry carries, if it was answered
+// with another revision: it was done more than once.
+func twice(history []Operation, e *logEntry) string {
+	for _, ev := range e.events {
+		for i := range history {
+			o := &history[i]
+			if !ev.Delete && slices.ContainsFunc(o.branch(), func(op Op) bool { return op.Kind == OpPut && op.Value == ev.KV.Value }) {
+				return fmt.Sprintf("; done twice: client %d was answered %d for it", o.Client, o.Response.Rev)
+			}
+		}
+	}
+	return ""
 }
 
 // endedLease returns the lease whose end explains a deletion.

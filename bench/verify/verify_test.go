@@ -190,6 +190,10 @@ func TestPlantedViolations(t *testing.T) {
 			})
 			run.History = slices.Delete(run.History, i, i+1)
 		}},
+		"I7 a write done twice": {"unexplained", "done twice", func(run *Run) {
+			o := done(run, 12, func(o *Operation) bool { return o.mutates() && o.Request.Then[0].Kind == OpPut && o.Response.Succeeded })
+			o.Response.Rev += 1000
+		}},
 		"I8 early expiry": {"leases", "was renewed", func(run *Run) {
 			run.Leases[0].Renewals = append(run.Leases[0].Renewals, Span{25 * time.Second, 26 * time.Second})
 		}},
