@@ -15,6 +15,9 @@ type logWriter struct {
 	s    *Store
 	wake chan struct{}
 	done chan struct{}
+	// unsynced: something that a response attests was written without a sync.
+	// Only the writer's goroutine touches it.
+	unsynced bool
 
 	mu     sync.Mutex
 	queue  []appendItem
@@ -49,7 +52,8 @@ func (w *logWriter) enqueue(it appendItem) {
 	}
 }
 
-// flush waits until everything enqueued before is written.
+// flush waits until everything enqueued before is written. What no response
+// attested may not be durable.
 func (w *logWriter) flush() {
 	b := make(chan struct{})
 	w.enqueue(appendItem{barrier: b})
@@ -103,29 +107,32 @@ func (w *logWriter) write(items []appendItem) {
 	}
 }
 
-// append writes one batch.
+// append writes one batch, synced if a response attests something that is not
+// durable yet. A commit index alone attests nothing.
 func (w *logWriter) append(items []appendItem) {
 	batch := w.s.opts.Engine.NewBatch()
-	sync := false
+	responses := false
 	for _, it := range items {
 		if it.msg == nil {
 			continue
 		}
-		if err := batch.AppendLog(it.r.id, it.msg.GetEntries(), hardStateOf(it.msg)); err != nil {
+		hs := hardStateOf(it.msg)
+		if err := batch.AppendLog(it.r.id, it.msg.GetEntries(), hs); err != nil {
 			batch.Close()
 			w.s.fault("append to the log", err)
 			return
 		}
-		sync = sync || len(it.msg.GetResponses()) > 0
+		w.unsynced = w.unsynced || len(it.msg.GetEntries()) > 0 || it.r.written.changedBy(hs)
+		responses = responses || len(it.msg.GetResponses()) > 0
 	}
-	if !batch.Empty() || sync {
-		if err := batch.Commit(sync); err != nil {
-			w.s.fault("commit log appends", err)
-			return
-		}
+	sync := responses && w.unsynced
+	if err := batch.Commit(sync); err != nil {
+		w.s.fault("commit log appends", err)
+		return
+	}
+	if sync {
+		w.unsynced = false
 		w.s.metrics.logBatches.Inc()
-	} else {
-		batch.Close()
 	}
 	for _, it := range items {
 		if it.barrier != nil {
@@ -134,6 +141,20 @@ func (w *logWriter) append(items []appendItem) {
 		}
 		w.respond(it)
 	}
+}
+
+// writtenVote is the term and vote of a replica that the writer wrote last.
+type writtenVote struct{ term, vote uint64 }
+
+// changedBy notes a hard state and reports whether its term or vote is new.
+func (v *writtenVote) changedBy(hs *raftpb.HardState) bool {
+	if hs == nil {
+		return false
+	}
+	next := writtenVote{hs.GetTerm(), hs.GetVote()}
+	changed := *v != next
+	*v = next
+	return changed
 }
 
 func (w *logWriter) respond(it appendItem) {

@@ -24,6 +24,7 @@ type Replica struct {
 	log       *slog.Logger
 	turn      turn // of the scheduler
 	inbox     inbox
+	written   writtenVote // of the log writer
 
 	// Published for readers without mu.
 	desc        atomic.Pointer[pontoonpb.Descriptor] // applied; nil: uninitialised

@@ -62,6 +62,8 @@ func refuseAll(qs []*request, err error) {
 func (r *Replica) begin(q *request) {
 	switch {
 	case q.finished.Load():
+	case r.gone:
+		q.refuse(unavailable("replica is gone"))
 	case !r.leading:
 		q.refuse(proto.NotLeader(proto.NodeID(r.leaderNode.Load())))
 	case r.ev == nil:
@@ -101,7 +103,8 @@ func (r *Replica) abandon(q *request) {
 
 // run passes a request through the leader and waits.
 func (r *Replica) run(ctx context.Context, q *request) *pontoonpb.RangeReply {
-	reply := r.pass(ctx, q)
+	r.submit(q)
+	reply := r.await(ctx, q)
 	if e := reply.Error; e.GetCode() == pontoonpb.RangeErrorCode_RANGE_MISMATCH {
 		// A kernel knows its own range only (P21).
 		return refusal(proto.Mismatch(r.s.known(q.span)...))
@@ -109,8 +112,8 @@ func (r *Replica) run(ctx context.Context, q *request) *pontoonpb.RangeReply {
 	return reply
 }
 
-func (r *Replica) pass(ctx context.Context, q *request) *pontoonpb.RangeReply {
-	r.submit(q)
+// await returns the reply of a request that was begun or submitted.
+func (r *Replica) await(ctx context.Context, q *request) *pontoonpb.RangeReply {
 	select {
 	case reply := <-q.done:
 		return reply

@@ -66,9 +66,9 @@ func (r *Replica) applySplit(batch *storage.Batch, a *applied) error {
 	return nil
 }
 
-// retireUninitialised ends a replica of the right side that votes brought here
-// before the split, once its promises are on disk: CreateRange keeps them
-// (P45).
+// retireUninitialised ends a replica of the right side that a leader's messages
+// brought here before the split, once its promises are written: CreateRange
+// keeps them (P45).
 func (r *Replica) retireUninitialised(id proto.RangeID) {
 	s := r.s
 	s.mu.Lock()

@@ -40,6 +40,7 @@ type Store struct {
 	// splitting holds right sides whose creation is under way: nothing else may
 	// make a replica of them. What an uninitialised one promised goes on.
 	splitting map[proto.RangeID]*leaderlease.Promise
+	running   bool
 	stopped   bool
 }
 
@@ -88,6 +89,9 @@ func (s *Store) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.running = true
+	s.mu.Unlock()
 	s.dropper = s.opts.Engine.StartDropper(storage.DropperOptions{})
 	go s.writer.run()
 	s.scheduler.start(s.opts.Workers)
@@ -108,12 +112,15 @@ func (s *Store) Close() {
 		return
 	}
 	s.stopped = true
+	running := s.running
 	s.mu.Unlock()
 	s.cancel()
 	s.wg.Wait()
 	s.transport.Close()
 	s.scheduler.close()
-	s.writer.close()
+	if running {
+		s.writer.close()
+	}
 	for _, r := range s.all() {
 		r.stop()
 	}

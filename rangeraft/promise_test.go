@@ -1,0 +1,129 @@
+package rangeraft
+
+import (
+	"testing"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
+	"github.com/pontoon-kv/pontoon/storage"
+	"github.com/pontoon-kv/pontoon/storage/keys"
+)
+
+// still is a store that nobody starts, with a clock that the test moves.
+func still(t *testing.T, fresh bool, now *leaderlease.Nanos) *Store {
+	e, err := storage.Open(storage.Options{Dir: "data", FS: storage.NewMemFS()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &pontoonpb.Descriptor{RangeId: 3, Span: keys.UserSpan.Wire(), Generation: 1, NextReplicaId: 4}
+	for i := range uint64(3) {
+		d.Replicas = append(d.Replicas, &pontoonpb.Replica{NodeId: i + 1, ReplicaId: i + 1})
+	}
+	if err := Bootstrap(e, 1, []*pontoonpb.Descriptor{d}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{t: t, ids: []proto.NodeID{1, 2, 3}, cut: map[[2]proto.NodeID]bool{{1, 2}: true, {1, 3}: true}}
+	s, err := Open(Options{NodeID: 1, Engine: e, Sequencer: newSeqClient(&counter{last: 1}), Peers: &testNode{c: c, id: 1},
+		Fresh: fresh, Now: func() leaderlease.Nanos { return *now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func vote(typ raftpb.MessageType, term uint64, ctx string) *raftpb.Message {
+	m := &raftpb.Message{Type: typ.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: &term,
+		Index: new(uint64(10)), LogTerm: new(uint64(5))}
+	if ctx != "" {
+		m.Context = []byte(ctx)
+	}
+	return m
+}
+
+// asked reports whether a vote request reached raft: it has something to say.
+func asked(r *Replica, m *raftpb.Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.step(m)
+	had := r.rn.HasReady()
+	for r.rn.HasReady() {
+		r.rn.Ready()
+	}
+	return had
+}
+
+// P3: a restarted replica takes no vote request for one election timeout of
+// real time, except at the old leader's word.
+func TestRestartedReplicaDoesNotVote_P3(t *testing.T) {
+	now := leaderlease.Nanos(0)
+	r := still(t, false, &now).replica(3)
+	now = now.Add(999 * time.Millisecond)
+	if asked(r, vote(raftpb.MsgPreVote, 6, "")) || asked(r, vote(raftpb.MsgVote, 6, "")) {
+		t.Fatal("voted within an election timeout of a restart")
+	}
+	if !asked(r, vote(raftpb.MsgVote, 6, campaignTransfer)) {
+		t.Fatal("a transfer was refused")
+	}
+	now = now.Add(time.Millisecond)
+	if !asked(r, vote(raftpb.MsgPreVote, 7, "")) {
+		t.Fatal("still mute after the election timeout")
+	}
+	fresh := still(t, true, &now).replica(3)
+	if !asked(fresh, vote(raftpb.MsgPreVote, 6, "")) {
+		t.Fatal("a new cluster waits for nothing")
+	}
+}
+
+// P3: a replica that hears its leader neither votes nor campaigns, however
+// many ticks come at once.
+func TestHeartbeatBindsFollower_P3(t *testing.T) {
+	now := leaderlease.Nanos(0)
+	r := still(t, true, &now).replica(3)
+	asked(r, &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(2)), To: new(uint64(1)),
+		Term: new(uint64(6)), Commit: new(uint64(10)), Context: leaderlease.ID(1).Bytes()})
+	if asked(r, vote(raftpb.MsgPreVote, 7, "")) {
+		t.Fatal("voted right after a heartbeat")
+	}
+	r.mu.Lock()
+	for range 100 {
+		r.onTick()
+	}
+	campaigns := r.rn.HasReady()
+	r.mu.Unlock()
+	if campaigns {
+		t.Fatal("campaigned right after a heartbeat")
+	}
+	now = now.Add(time.Second)
+	r.mu.Lock()
+	for range 20 {
+		r.onTick()
+	}
+	campaigns = r.rn.HasReady()
+	r.mu.Unlock()
+	if !campaigns {
+		t.Fatal("mute for longer than promised")
+	}
+}
+
+// The response to a heartbeat never reaches raft with our id in it: raft would
+// take it for a position of its own read index.
+func TestHeartbeatResponseLosesItsContext(t *testing.T) {
+	now := leaderlease.Nanos(0)
+	r := still(t, true, &now).replica(3)
+	m := &raftpb.Message{Type: raftpb.MsgHeartbeatResp.Enum(), From: new(uint64(2)), To: new(uint64(1)),
+		Term: new(uint64(5)), Context: leaderlease.ID(1 << 60).Bytes()}
+	asked(r, m)
+	if m.Context != nil {
+		t.Fatal("context kept")
+	}
+}
