@@ -32,7 +32,7 @@ type simTxn struct {
 func (s *sim) newTxn(i int) {
 	t := &simTxn{id: &pontoonpb.TxnID{Node: 1, Boot: 1, Counter: uint64(len(s.txns) + 1)}, value: fmt.Sprint("t", i)}
 	var names []string
-	for range 2 + s.rnd.IntN(3) {
+	for range 1 + s.rnd.IntN(3) {
 		names = append(names, s.key())
 	}
 	slices.Sort(names)
@@ -49,7 +49,7 @@ func (s *sim) newTxn(i int) {
 
 func (s *sim) newRevoke() {
 	id := s.someLease()
-	if id == 0 || s.leases[id].revoking {
+	if id == 0 || s.leases[id].revoking || !s.leases[id].used && s.chance(80) {
 		return
 	}
 	s.leases[id].revoking = true
@@ -89,7 +89,7 @@ func (s *sim) lockRest(t *simTxn, i int) {
 
 // lock takes one lock; any failure aborts.
 func (s *sim) lock(t *simTxn, what *pontoonpb.LockSpan, anchor bool, next func(*pontoonpb.LockReply)) {
-	op := &pontoonpb.LockOp{Txn: t.id, AnchorKey: t.anchor, Anchor: anchor, Locks: []*pontoonpb.LockSpan{what}, Wait: s.chance(50)}
+	op := &pontoonpb.LockOp{Txn: t.id, AnchorKey: t.anchor, Anchor: anchor, Locks: []*pontoonpb.LockSpan{what}, Wait: t.revoke != nil || s.chance(50)}
 	if t.revoke != nil && anchor {
 		op.RevokeLease = t.revoke.id
 	}

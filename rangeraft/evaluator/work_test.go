@@ -30,6 +30,7 @@ type simRead struct {
 type simLease struct {
 	id       int64
 	granted  bool
+	used     bool // some put named it
 	revoking bool
 	revoked  bool
 }
@@ -62,11 +63,11 @@ func (s *sim) newWork(i int) {
 		s.newRead()
 	case n < 15:
 		s.newTxn(i)
-	case n < 17:
+	case n < 17 && (len(s.leases) < 4 || s.chance(20)):
 		s.newLease()
 	case n == 17:
 		s.newRevoke()
-	case n == 18 && len(s.ranges) < 6 && s.chance(30):
+	case n == 18 && len(s.ranges) < 6 && s.chance(15):
 		k := s.key()
 		r := s.at(user(k))
 		s.send(r, split(k), nil, func(*pontoonpb.RangeReply) {})
@@ -78,7 +79,7 @@ func (s *sim) newWrite(i int) {
 	r := s.at(user(k))
 	w := &simWrite{op: putReq(k, value, 0)}
 	get := rangeReq(k, 0)
-	switch s.rnd.IntN(8) {
+	switch s.rnd.IntN(14) {
 	case 0:
 		w.op.GetRequestPut().PrevKv = true
 	case 1:
@@ -87,7 +88,7 @@ func (s *sim) newWrite(i int) {
 		var start, end string
 		r, start, end = s.bounds()
 		w.op = delReq(start, end)
-	case 3:
+	case 3, 7, 8, 9, 10, 11:
 		if id := s.someLease(); id != 0 {
 			w.op.GetRequestPut().Lease, w.lease = id, id
 		}
@@ -106,7 +107,12 @@ func (s *sim) newWrite(i int) {
 		w.op = txn(nil, []*pb.RequestOp{old, putReq(k, value, 0)}, nil).GetWrite().Request
 	}
 	s.writes = append(s.writes, w)
-	s.send(r, writeOp(w.op), func() { w.min = s.maxHeader }, func(reply *pontoonpb.RangeReply) { w.reply = reply })
+	s.send(r, writeOp(w.op), func() { w.min = s.maxHeader }, func(reply *pontoonpb.RangeReply) {
+		w.reply = reply
+		if l := s.leases[w.lease]; l != nil && reply.Error == nil {
+			l.used = true
+		}
+	})
 }
 
 // boundsOf returns a user span inside the range.
