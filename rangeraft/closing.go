@@ -257,6 +257,15 @@ func (c *closing) watch(id proto.RangeID) {
 	c.recv.Watch(id)
 }
 
+// unwatch undoes watch if nobody subscribes any more.
+func (c *closing) unwatch(r *Replica) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.hub.Subscribers() == 0 {
+		c.recv.Unwatch(r.id)
+	}
+}
+
 func (c *closing) forget(id proto.RangeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,7 +16,6 @@ func (s *Store) OpenFeed(ctx context.Context, req *pontoonpb.FeedRequest) (Feed,
 	if refused != nil {
 		return nil, refused
 	}
-	s.closing.watch(r.id)
 	r.hub.Advance(r.closed())
 	sub, err := r.hub.Subscribe(proto.SpanOf(req.Span), proto.Revision(req.From), r.openFeedView)
 	if proto.HasCode(err, pontoonpb.RangeErrorCode_RANGE_MISMATCH) {
@@ -25,6 +24,8 @@ func (s *Store) OpenFeed(ctx context.Context, req *pontoonpb.FeedRequest) (Feed,
 	if err != nil {
 		return nil, err
 	}
+	s.closing.watch(r.id)
+	r.hub.Advance(r.closed()) // what rose in between
 	return sub, nil
 }
 

@@ -27,13 +27,17 @@ type leader struct {
 	inClosed   bool           // in the side stream of closed revisions
 	proving    bool           // a round runs for the sake of closing
 	lessor     bool           // Lessor.Gained was called
-	truncating proto.Index
+	ledTicks   int            // ticks of this leadership
+	// nextTruncate is the tick from which the log may be truncated: not before
+	// every live replica had the time to answer.
+	nextTruncate int
 }
 
 // gained begins a leadership of raft. It serves nothing yet (P1).
 func (r *Replica) gained() {
 	r.leader = leader{leading: true, leaderTerm: r.term,
-		requests: map[evaluator.RequestID]*request{}, reads: map[evaluator.RequestID]*request{}}
+		requests: map[evaluator.RequestID]*request{}, reads: map[evaluator.RequestID]*request{},
+		nextTruncate: r.s.opts.ElectionTicks}
 	r.leader.state0.r = r
 	r.lease.Lead(r.term, r.voters())
 	r.wantBeat = true // the lease is wanted now, not at the next tick

@@ -62,7 +62,7 @@ type Options struct {
 	// live replica has. Default 4096.
 	LogEntries uint64
 	// LogEntriesMax is how long a log grows before replicas that lag are left to
-	// a raft snapshot. Default 65536.
+	// a raft snapshot. Default 16384.
 	LogEntriesMax uint64
 	// Snapshots bounds raft snapshots being sent at a time. Default 2.
 	Snapshots int
@@ -94,7 +94,7 @@ func (o *Options) Validate() error {
 	setDefault(&o.MaxMessageBytes, 1<<20)
 	setDefault(&o.MaxUncommittedBytes, 64<<20)
 	setDefault(&o.LogEntries, 4096)
-	setDefault(&o.LogEntriesMax, 65536)
+	setDefault(&o.LogEntriesMax, 16384)
 	setDefault(&o.Snapshots, 2)
 	setDefault(&o.SnapshotBytesPerSecond, 64<<20)
 	setDefault(&o.MaxBatchBytes, 1<<20)

@@ -59,6 +59,9 @@ func (v *rangeView) check(rev proto.Revision, anyFloor bool) error {
 func (r *Replica) doRead(ctx context.Context, op *pontoonpb.RangeOp, read *pontoonpb.ReadOp) *pontoonpb.RangeReply {
 	rev := proto.Revision(read.ReadRevision)
 	if at := proto.Revision(read.Request.GetRevision()); at > 0 {
+		if at > rev && !read.Serializable {
+			return refusal(proto.Answer(rpctypes.ErrGRPCFutureRev))
+		}
 		rev = at
 	}
 	span := proto.SpanOf(op.Span)

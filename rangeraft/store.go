@@ -152,16 +152,29 @@ func (s *Store) tick() {
 	defer s.wg.Done()
 	ticker := time.NewTicker(s.opts.TickInterval)
 	defer ticker.Stop()
-	for {
+	for n := 0; ; {
 		select {
 		case <-ticker.C:
 			for _, r := range s.all() {
 				r.tick()
 			}
 			s.closing.tick()
+			if n++; n%trimTicks == 0 {
+				s.trim()
+			}
 		case <-s.ctx.Done():
 			return
 		}
+	}
+}
+
+// trimTicks is how often feeds that nobody reads give up their memory.
+const trimTicks = 300
+
+func (s *Store) trim() {
+	for _, r := range s.all() {
+		r.hub.Trim()
+		s.closing.unwatch(r)
 	}
 }
 

@@ -16,13 +16,16 @@ func (r *Replica) maybeTruncate() {
 		return
 	}
 	applied := uint64(r.state.Index)
-	if applied < first+r.s.opts.LogEntries || uint64(r.truncating) >= first {
-		return // short, or a truncation is under way
+	r.ledTicks++
+	if applied < first+r.s.opts.LogEntries || r.ledTicks < r.nextTruncate {
+		return
 	}
 	target := applied
 	r.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		switch {
 		case id == uint64(r.replicaID):
+		case pr.Match == 0 && pr.RecentActive:
+			target = 0 // lives, and has not said yet how far it is
 		case pr.State == tracker.StateSnapshot:
 			target = min(target, pr.PendingSnapshot)
 		case applied-min(pr.Match, applied) <= r.s.opts.LogEntriesMax:
@@ -39,6 +42,7 @@ func (r *Replica) maybeTruncate() {
 	if err != nil {
 		return
 	}
-	r.truncating = proto.Index(target)
+	// Its fate shows in the log; if it was dropped it is proposed again later.
+	r.nextTruncate = r.ledTicks + r.s.opts.ElectionTicks
 	r.ev.Truncate(proto.Index(target), proto.Term(term))
 }
