@@ -128,7 +128,7 @@ func (n *Node) buildGateway(cache *rangecache.Cache, calls *calls, home *leasesv
 	n.onClose(n.compactor.close)
 	n.refresher = &refresher{sequencer: n.sequencer, numbers: n.numbers, store: n.store, interval: n.cfg.HeartbeatInterval}
 	n.onClose(n.refresher.close)
-	n.near = &replicas{self: n.members.Self, store: n.store, sender: n.sender, cache: cache, floor: n.numbers.Floor}
+	n.near = &replicas{self: n.members.Self, store: n.store, sender: n.sender, cache: cache}
 }
 
 func (n *Node) header() *api.Header {

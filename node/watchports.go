@@ -24,7 +24,6 @@ type replicas struct {
 	store  *rangeraft.Store
 	sender *router.Sender
 	cache  *rangecache.Cache
-	floor  func() proto.Revision // as the sequencer told last
 }
 
 // Cover implements watchmux.Ranges.
@@ -77,12 +76,8 @@ func (r *replicas) History(ctx context.Context, span proto.Span, from, to proto.
 	return reply.GetHistory(), err
 }
 
-// Previous implements watchmux.History. A range learns the floor later than
-// the cluster has it, so the cluster's is checked first (P25).
+// Previous implements watchmux.History (P25).
 func (r *replicas) Previous(ctx context.Context, key []byte, rev proto.Revision) (*mvccpb.KeyValue, error) {
-	if rev < r.floor() {
-		return nil, nil
-	}
 	reply, err := r.read(ctx, &pontoonpb.RangeOp{Span: keys.Point(keys.User(key)).Wire(), Op: &pontoonpb.RangeOp_Read{
 		Read: &pontoonpb.ReadOp{
 			Request:      &etcdpb.RangeRequest{Key: key, Revision: int64(rev)},

@@ -408,6 +408,13 @@ func (c *fakeCluster) Seen() proto.Revision {
 	return c.rev
 }
 
+// Floor implements Sequencer.
+func (c *fakeCluster) Floor() proto.Revision {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.floor
+}
+
 // PushClosed implements Closer.
 func (c *fakeCluster) PushClosed(rev proto.Revision) {
 	c.mu.Lock()

@@ -64,6 +64,8 @@ type Sequencer interface {
 	ReadRevision(ctx context.Context) (Read, error)
 	// Seen returns the highest revision this node heard of, without asking.
 	Seen() proto.Revision
+	// Floor returns the newest compaction floor this node heard of.
+	Floor() proto.Revision
 }
 
 // Closer makes ranges close.

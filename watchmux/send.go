@@ -137,7 +137,7 @@ func (st *stream) sendOne(it merge.Item) error {
 		r.Header.Revision = 0 // quirk 29
 		r.Canceled, r.CompactRevision = true, int64(it.Revision)
 	case merge.Events:
-		r.Events = events(it)
+		r.Events = events(it, st.s.ports.Sequencer.Floor())
 		st.s.metrics.events.Add(float64(len(r.Events)))
 		if it.Watcher.Spec.Fragment {
 			return sendFragments(r, st.s.opts.MaxRequestBytes+fragmentOverhead, st.grpc.Send)
@@ -146,14 +146,16 @@ func (st *stream) sendOne(it merge.Item) error {
 	return st.grpc.Send(r)
 }
 
-func events(it merge.Item) []*mvccpb.Event {
+// events adds the previous values that are not below the floor now, however
+// early they were looked up (P25).
+func events(it merge.Item, floor pontoon.Revision) []*mvccpb.Event {
 	out := make([]*mvccpb.Event, len(it.Changes))
 	for i, c := range it.Changes {
 		out[i] = c.Event
 		if !it.Watcher.Spec.PrevKV {
 			continue
 		}
-		if prev := c.Prev.Load(); prev != nil && prev.KV != nil {
+		if prev := c.Prev.Load(); prev != nil && prev.KV != nil && c.Rev-1 >= floor {
 			out[i] = &mvccpb.Event{Type: c.Event.Type, Kv: c.Event.Kv, PrevKv: prev.KV}
 		}
 	}

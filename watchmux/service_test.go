@@ -267,6 +267,27 @@ func TestPrevKVAndFilters_P25(t *testing.T) {
 	}
 }
 
+// P25: a previous value that was looked up for an earlier watcher is not
+// delivered once it lies below the floor.
+func TestPrevKVBelowFloorIsNotRemembered_P25(t *testing.T) {
+	c := newFakeCluster("m")
+	h := serve(t, c, Options{})
+	first, second := h.stream(), h.stream()
+	first.create(&createReq{Key: []byte("k"), PrevKv: true})
+	first.recv()
+	h.write(put("k", "1"))
+	h.write(put("k", "2"))
+	for range 2 {
+		first.recv()
+	}
+	h.compact(h.current())
+	second.create(&createReq{Key: []byte("k"), PrevKv: true, StartRevision: h.current()})
+	second.recv()
+	if m := second.recv(); len(m.Events) != 1 || m.Events[0].PrevKv != nil {
+		t.Errorf("below the floor: %v", m)
+	}
+}
+
 // Fragments: pieces below the limit, marked but for the last, not interleaved.
 func TestFragment(t *testing.T) {
 	h := serve(t, newFakeCluster("m"), Options{MaxRequestBytes: 1 << 10})
