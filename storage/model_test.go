@@ -335,14 +335,14 @@ func equal(t *testing.T, what string, got, want []Version) {
 // The engine reads as a naive map does, whatever restarts, drops, splits and
 // snapshots come between (P24, P36, P40, P41, P42, P47).
 func TestModel(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(8) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			x := &machine{t: t, r: rand.New(rand.NewPCG(seed, 99)), fs: NewMemFS(), next: proto.UserRange}
 			x.m.versions = map[string][]Version{}
 			x.open()
 			createRange(t, x.e, proto.UserRange, keys.UserSpan)
-			for range 400 {
+			for range 300 {
 				switch n := x.r.IntN(100); {
 				case n < 70:
 					x.write()
