@@ -139,6 +139,47 @@ func TestCompactedStart(t *testing.T) {
 	}
 }
 
+// P23: a feed that ended is resumed by scan, or its watchers get
+// compact_revision if the floor has passed them meanwhile. Idle ranges are
+// pushed to close now and then, so that this needs a gateway that was cut off.
+func TestResumeBelowFloor_P23(t *testing.T) {
+	for _, refreshed := range []bool{false, true} {
+		c := newFakeCluster("m")
+		opts := Options{RefreshInterval: time.Hour}
+		if refreshed {
+			opts.RefreshInterval = 5 * time.Millisecond
+		}
+		h := serve(t, c, opts)
+		st := h.stream()
+		st.create(&createReq{Key: []byte("n")})
+		st.recv()
+		for range 20 {
+			h.write(put("b", "v"))
+		}
+		if refreshed {
+			eventually(t, "idle range closed", func() bool {
+				return h.get(func() int { return int(h.ranges[1].closed) }) == 21
+			})
+			eventually(t, "gateway knows", func() bool {
+				h.s.mu.Lock()
+				defer h.s.mu.Unlock()
+				ps := h.s.kernel.Parts()
+				return len(ps) == 1 && ps[0].Closed() == 21
+			})
+		}
+		c.compact(15)
+		h.killFeeds()
+		if refreshed {
+			h.write(put("n", "v"))
+			st.events(1)
+			continue
+		}
+		if m := st.recv(); !m.Canceled || m.CompactRevision != 15 {
+			t.Fatalf("got %v", m)
+		}
+	}
+}
+
 // quirk 30: history comes in responses of at most 1000 whole revisions with
 // the current revision as header, then live goes on with no gap and no repeat.
 func TestHistoryThenLive_P24(t *testing.T) {
