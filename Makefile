@@ -11,6 +11,8 @@ OPS      ?= 200000
 NODES    ?= 3
 SPLITS   ?= 50
 DURATION ?= 60s
+ROUNDS   ?= 3
+FLOOR    ?= 0.7
 
 .PHONY: help
 help: ## list the targets
@@ -51,8 +53,9 @@ robust: build ## real processes killed and restarted under load, histories check
 	$(BIN) bench robust --duration $(DURATION) --seed $(SEED)
 
 .PHONY: bench
-bench: build etcd ## throughput and latency beside real etcd on this machine
-	$(BIN) bench compare --etcd bin/etcd
+bench: build etcd ## throughput and latency beside real etcd on this machine: ROUNDS= FLOOR=
+	$(BIN) bench compare --etcd bin/etcd --rounds $(ROUNDS) --floor $(FLOOR)
+	$(BIN) bench progress --etcd bin/etcd
 
 .PHONY: proto
 proto: ## regenerate the wire types (needs protoc)

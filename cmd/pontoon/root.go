@@ -11,6 +11,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newStart(), newDemo(), newRange(), newNode(), newVersion())
+	root.AddCommand(newStart(), newDemo(), newRange(), newNode(), newBench(), newVersion())
 	return root
 }

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/pontoon-kv/pontoon/bench"
+)
+
+// newBench mounts the harness: load, robust, compare, progress.
+func newBench() *cobra.Command {
+	cmd := &cobra.Command{Use: "bench", Short: "Load, fault runs and comparisons with etcd"}
+	for _, c := range bench.Commands() {
+		sub := &cobra.Command{
+			Use: c.Name, Short: c.Short, Long: c.Long, Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return c.Run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+			},
+		}
+		sub.Flags().AddGoFlagSet(c.Flags)
+		cmd.AddCommand(sub)
+	}
+	return cmd
+}
