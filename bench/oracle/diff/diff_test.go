@@ -3,6 +3,7 @@ package diff
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -58,5 +59,30 @@ func TestPontoonEqualsEtcd(t *testing.T) {
 		t.Run(fmt.Sprintf("%d nodes seed %d", run.nodes, run.plan.Seed), func(t *testing.T) {
 			compareRun(t, Clusters("pontoon", run.nodes), run.plan)
 		})
+	}
+}
+
+// Sequences that once showed a difference, shrunk.
+func TestRecordedSequences(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, subject := range []string{"etcd", "pontoon"} {
+		for _, file := range files {
+			t.Run(subject+" "+filepath.Base(file), func(t *testing.T) {
+				text, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ops, err := Parse(string(text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, d, err := Execute(t.Context(), Clusters(subject, 1), Sequence(ops), DefaultPatience, new(Progress)); d != nil || err != nil {
+					t.Fatalf("difference %v, error %v", d, err)
+				}
+			})
+		}
 	}
 }
