@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -53,6 +54,21 @@ func TestKillRestartClose(t *testing.T) {
 	}
 	if err := c.Nodes()[0].Stop(20 * time.Second); err != nil {
 		t.Fatal(err)
+	}
+	for _, n := range c.Nodes() {
+		if crashes := n.Crashes(); len(crashes) > 0 {
+			t.Errorf("%v after kills and stops that were asked for", crashes)
+		}
+	}
+	// An end from elsewhere is a crash, also if a kill follows.
+	if err := syscall.Kill(c.Nodes()[1].Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for c.Nodes()[1].Running() && ctx.Err() == nil {
+		runtime.Gosched()
+	}
+	if err := c.Nodes()[1].Kill(); err != nil || len(c.Nodes()[1].Crashes()) != 1 || len(c.Nodes()[1].Crashes()) != 1 {
+		t.Errorf("%v, crashes %v", err, c.Nodes()[1].Crashes())
 	}
 	pid := victim.Pid()
 	if err := c.Close(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -28,8 +29,9 @@ type Node struct {
 	args   []string
 	logger *slog.Logger
 
-	mu   sync.Mutex
-	proc *process // nil: not running
+	mu      sync.Mutex
+	proc    *process // nil: not running
+	crashes []error  // ends that nobody asked for
 }
 
 // process is one life of a node.
@@ -37,6 +39,37 @@ type process struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 	err  error         // valid after done
+
+	mu      sync.Mutex
+	wanted  bool // somebody asked it to end
+	noticed bool // counted as a crash
+}
+
+// expectEnd notes that the end of the process is wanted.
+func (p *process) expectEnd() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.done: // it was there before
+	default:
+		p.wanted = true
+	}
+}
+
+// crash returns, once, the end of a process that nobody asked for.
+func (p *process) crash() error {
+	select {
+	case <-p.done:
+	default:
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wanted || p.noticed {
+		return nil
+	}
+	p.noticed = true
+	return fmt.Errorf("ended by itself: %v", p.err)
 }
 
 // Start starts the process; use WaitReady to know when it serves.
@@ -62,6 +95,7 @@ func (n *Node) Start() error {
 	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", n.Name, err)
 	}
+	n.noticeLocked()
 	n.proc = p
 	n.logger.Info("node started", "node", n.Name, "endpoint", n.Endpoint, "pid", p.cmd.Process.Pid)
 	return nil
@@ -79,6 +113,25 @@ func (p *process) live(started chan<- error, out io.Closer) {
 	if err == nil {
 		p.err = p.cmd.Wait()
 	}
+}
+
+// noticeLocked keeps the crash of the last process, if it was one.
+func (n *Node) noticeLocked() {
+	if n.proc == nil {
+		return
+	}
+	if err := n.proc.crash(); err != nil {
+		n.crashes = append(n.crashes, fmt.Errorf("%s %w, see %s", n.Name, err, n.LogFile))
+	}
+}
+
+// Crashes returns every end of the node so far that nobody asked for: a process
+// that panics is not hidden by a kill that comes after.
+func (n *Node) Crashes() []error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.noticeLocked()
+	return slices.Clone(n.crashes)
 }
 
 // current returns the running process, nil if there is none.
@@ -113,6 +166,7 @@ func (n *Node) Kill() error {
 	if p == nil {
 		return nil
 	}
+	p.expectEnd()
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill %s: %w", n.Name, err)
 	}
@@ -143,6 +197,7 @@ func (n *Node) Stop(timeout time.Duration) error {
 	if p == nil {
 		return nil
 	}
+	p.expectEnd()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop %s: %w", n.Name, err)
 	}

@@ -3,6 +3,8 @@ package robust
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +47,23 @@ func (r *round) judge(through verify.Revision, stuck []verify.Violation) (*Round
 		}
 	}
 	return rep, open
+}
+
+// dump keeps what every node is doing, for a cluster that did not come to rest.
+func (r *round) dump() {
+	client := &http.Client{Timeout: 5 * time.Second}
+	for _, n := range r.c.Nodes() {
+		resp, err := client.Get("http://" + n.Endpoint + "/debug/pprof/goroutine?debug=2")
+		if err != nil {
+			continue // it is down; its log says why
+		}
+		stacks, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		file := filepath.Join(r.c.Dir(), fmt.Sprintf("round-%d-%s-goroutines.txt", r.n, n.Name))
+		if err := os.WriteFile(file, stacks, 0o644); err != nil {
+			r.opts.Logger.Warn("stacks not saved", "file", file, "error", err)
+		}
+	}
 }
 
 func saveJSON(path string, v any) error {

@@ -63,6 +63,14 @@ func (r *round) play(ctx context.Context) (*RoundReport, []verify.Operation, err
 			stuck = append(stuck, verify.Violation{Check: "settle", Detail: err.Error()})
 		}
 	}
+	if len(stuck) > 0 {
+		r.dump()
+	}
+	for _, n := range r.c.Nodes() {
+		for _, err := range n.Crashes() { // the run ends with the first round that has one
+			stuck = append(stuck, verify.Violation{Check: "crash", Detail: err.Error()})
+		}
+	}
 	stopWatching()
 	watches.Wait()
 	report, open := r.judge(through, stuck)

@@ -197,6 +197,9 @@ func (c *Coordinator) retry(
 			return o.Response, o.Revision, o.Err
 		case o.Unknown, o.Settle && ctx.Err() != nil:
 			c.settleLater(k, o)
+			if o.Err == nil { // lost a conflict, and there is no time for another try
+				return nil, 0, ctx.Err()
+			}
 			return nil, 0, o.Err
 		case o.Settle:
 			if err := c.settle(ctx, k, o); err != nil {
