@@ -240,3 +240,55 @@ func TestFeedAcrossSplit_P21(t *testing.T) {
 		t.Fatalf("right side delivered %v", events)
 	}
 }
+
+// A serializable read is served by any replica, at what it knows to be closed
+// and not above.
+func TestSerializableReadsBelowClosed(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	rev := proto.Revision(c.put("a", "1"))
+	for _, nd := range c.nodes {
+		nd.store.PushClosed(rev)
+		c.wait("closed", func() bool { at, ok := nd.store.Closed(keys.UserSpan); return ok && at >= rev })
+		op := getOp("a", rev)
+		op.RangeId = uint64(proto.UserRange)
+		op.GetRead().Serializable = true
+		reply := nd.store.Do(ctxFor(t, time.Second), op)
+		if reply.Error != nil || string(reply.GetRead().Kvs[0].Value) != "1" {
+			t.Fatalf("node %d: %v", nd.id, reply)
+		}
+		op.GetRead().ReadRevision = 1 << 40
+		if reply := nd.store.Do(ctxFor(t, time.Second), op); reply.Error.GetCode() != pontoonpb.RangeErrorCode_STALE_CLOSED {
+			t.Fatalf("node %d served above its closed revision: %v", nd.id, reply)
+		}
+	}
+}
+
+// P41: a read below the range's floor is refused, with etcd's answer if the
+// client named the revision.
+func TestFloorInTheView_P41(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	for i := range 10 {
+		c.put("a", fmt.Sprint(i))
+	}
+	c.mustDo(&pontoonpb.RangeOp{Span: userPoint("a").Wire(), Op: &pontoonpb.RangeOp_Compact{Compact: &pontoonpb.CompactOp{
+		Floor: 8, WaitDropped: true}}})
+	for _, any := range []bool{true, false} {
+		op := getOp("a", c.read())
+		op.GetRead().Request.Revision = 7
+		op.GetRead().AnyFloor = any
+		_, err := c.do(ctxFor(t, 5*time.Second), op)
+		e := proto.ToWire(err)
+		want := pontoonpb.RangeErrorCode_ETCD
+		if any {
+			want = pontoonpb.RangeErrorCode_BELOW_FLOOR
+		}
+		if err == nil || e.Code != want || any && e.Floor != 8 {
+			t.Fatalf("read below the floor, any=%v: %v", any, err)
+		}
+	}
+	op := getOp("a", c.read())
+	op.GetRead().Request.Revision = 8
+	if reply := c.mustDo(op); string(reply.GetRead().Kvs[0].Value) != "6" {
+		t.Fatalf("read at the floor: %v", reply)
+	}
+}

@@ -91,6 +91,7 @@ func TestNothingServedBeforeOwnEntry_P1(t *testing.T) {
 func TestSplitKeepsVotes_P45(t *testing.T) {
 	c := newCluster(t, 3, nil)
 	c.put("a", "1")
+	before := map[proto.NodeID]*Replica{}
 	for _, nd := range c.nodes {
 		self := uint64(nd.id)
 		other := self%3 + 1
@@ -99,6 +100,7 @@ func TestSplitKeepsVotes_P45(t *testing.T) {
 		if r == nil {
 			t.Fatal("a leader's message made no replica")
 		}
+		before[nd.id] = r
 		r.receive(m)
 		c.wait("term is written", func() bool {
 			hs, _, _ := nd.engine.Log(10).InitialState()
@@ -114,6 +116,15 @@ func TestSplitKeepsVotes_P45(t *testing.T) {
 			hs, _, _ := nd.engine.Log(10).InitialState()
 			return hs.GetTerm() > 9 && nd.store.replica(10).desc.Load() != nil
 		})
+		old, now := before[nd.id], nd.store.replica(10)
+		old.mu.Lock()
+		gone, promise := old.gone, old.promise
+		old.mu.Unlock()
+		now.mu.Lock()
+		if !gone || now.promise != promise {
+			t.Error("the replica from before the split still acts, or its promise was forgotten (P3)")
+		}
+		now.mu.Unlock()
 	}
 }
 

@@ -78,7 +78,8 @@ func (r *Replica) awaitLoss(ctx context.Context, term <-chan proto.Term) bool {
 
 // TransferAll hands every leadership of this node to the follower that is
 // furthest, for a clean stop. The root range goes last, so that the others can
-// still ask for numbers. It returns when all are gone or ctx ends.
+// still ask for numbers; where it has no other replica the next number is left
+// in its log (P6). It returns when all are gone or ctx ends.
 func (s *Store) TransferAll(ctx context.Context) {
 	var root *Replica
 	for _, r := range s.all() {
@@ -97,6 +98,10 @@ func (r *Replica) transferAway(ctx context.Context) {
 	if r.servingTerm.Load() == 0 {
 		return
 	}
+	if r.single() {
+		r.retire(ctx)
+		return
+	}
 	best := make(chan proto.NodeID, 1)
 	r.post(func() { best <- r.furthest() })
 	select {
@@ -110,6 +115,24 @@ func (r *Replica) transferAway(ctx context.Context) {
 	case <-ctx.Done():
 	case <-r.s.ctx.Done():
 	}
+}
+
+// retire leaves the exact next number in the log where no other replica takes
+// over (P6). The sequencer's term ends with it, so that nothing is granted while
+// the rest of the node stops.
+func (r *Replica) retire(ctx context.Context) {
+	if r.id != proto.RootRange || r.s.opts.Root == nil {
+		return
+	}
+	if err := r.s.opts.Root.HandOver(ctx); err != nil {
+		r.log.Warn("next number not handed over", slog.Any("error", err))
+		return
+	}
+	r.post(func() {
+		if r.leading {
+			r.s.opts.Root.Lost(r.leaderTerm)
+		}
+	})
 }
 
 // furthest returns the node of the live voter with the longest log, 0 if there
