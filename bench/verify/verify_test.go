@@ -138,6 +138,10 @@ func TestPlantedViolations(t *testing.T) {
 			i, r := response(&run.Streams[0], 5)
 			run.Streams[0].Responses = slices.Insert(run.Streams[0].Responses, i, *r)
 		}},
+		"I4 repeat within a revision": {"watch", "repeated within revision", func(run *Run) {
+			_, r := response(&run.Streams[0], 5)
+			r.Events = append(r.Events[:len(r.Events):len(r.Events)], r.Events[0])
+		}},
 		"I4 order": {"watch", "", func(run *Run) {
 			_, a := response(&run.Streams[1], 5)
 			_, b := response(&run.Streams[1], 6)

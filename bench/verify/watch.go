@@ -1,5 +1,7 @@
 package verify
 
+import "slices"
+
 // CheckStreams proves I4, I5 and I6 for every stream against the log: no gap,
 // no repeat, revision order, whole revisions in operation order, nothing after
 // a progress notification at or above it, right previous values. through is a
@@ -39,9 +41,11 @@ func checkOrder(f *findings, s *Stream) (covered Revision) {
 			continue
 		}
 		within := covered
-		for _, ev := range r.Events {
+		for i, ev := range r.Events {
 			rev := ev.KV.Mod
 			switch {
+			case i > 0 && rev == r.Events[i-1].KV.Mod && changes(r.Events[:i], rev, ev.KV.Key):
+				f.addf("%s: event for %q repeated within revision %d", s.Name, ev.KV.Key, rev)
 			case rev < s.Start:
 				f.addf("%s: event at %d before the start %d", s.Name, rev, s.Start)
 			case rev <= progress:
@@ -60,6 +64,11 @@ func checkOrder(f *findings, s *Stream) (covered Revision) {
 		covered = max(covered, within)
 	}
 	return covered
+}
+
+// changes says whether one of the events changes the key at the revision.
+func changes(events []Event, rev Revision, key string) bool {
+	return slices.ContainsFunc(events, func(ev Event) bool { return ev.KV.Mod == rev && ev.KV.Key == key })
 }
 
 // checkContent compares the whole stream with the log's projection on its span.
