@@ -17,6 +17,9 @@ type confirmation struct {
 // after the call: by the leader lease at once, or by a quorum round that
 // starts now (P5). If the leadership ends first done gets the redirect.
 // Rounds of one turn are folded into one.
+//
+// raft's own ReadIndex is not used: it keeps a counter in the same Context of
+// heartbeats that carries our ids, and would read them as its positions.
 func (r *Replica) confirm(done func(error)) {
 	if !r.leading {
 		done(proto.NotLeader(proto.NodeID(r.leaderNode.Load())))

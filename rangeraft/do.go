@@ -11,6 +11,9 @@ import (
 // Do runs one operation on a local replica and blocks until it is answered or
 // ctx ends. The reply is never nil; its error is typed.
 func (s *Store) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+	if s.ctx.Err() != nil {
+		return refusal(unavailable("node is stopping"))
+	}
 	r, err := s.lookup(op)
 	if err != nil {
 		return refusal(err)
