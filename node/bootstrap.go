@@ -28,12 +28,16 @@ const (
 const publishTimeout = 10 * time.Second
 
 // loadMembers returns the cluster this node belongs to, and whether the data
-// directory knew it already: like etcd, a restart ignores the initial flags.
+// directory knew it already: like etcd, a restart ignores the initial flags,
+// unless they describe another new cluster of several nodes.
 func loadMembers(cfg *config.Config) (members *membership.Cluster, known bool, err error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, false, fmt.Errorf("data directory: %w", err)
 	}
 	if members, err = membership.Load(cfg.DataDir); members != nil || err != nil {
+		if err == nil {
+			err = checkSame(cfg, members)
+		}
 		return members, true, err
 	}
 	if cfg.InitialClusterState != "new" {
@@ -42,6 +46,17 @@ func loadMembers(cfg *config.Config) (members *membership.Cluster, known bool, e
 	}
 	members, err = membership.Parse(cfg.InitialCluster, cfg.InitialClusterToken, cfg.Name, cfg.AdvertisePeerURLs)
 	return members, false, err
+}
+
+// checkSame refuses a data directory that cannot be the one that is meant.
+func checkSame(cfg *config.Config, have *membership.Cluster) error {
+	meant, err := membership.Parse(cfg.InitialCluster, cfg.InitialClusterToken, cfg.Name, cfg.AdvertisePeerURLs)
+	if err != nil || cfg.InitialClusterState != "new" || len(meant.Members) == 1 || meant.ID == have.ID && meant.Self == have.Self {
+		return nil
+	}
+	return fmt.Errorf("data directory %s is that of node %x of cluster %x, but the flags describe node %x of cluster %x; "+
+		"use another --data-dir, or the flags the directory was made with",
+		cfg.DataDir, uint64(have.Self), have.ID, uint64(meant.Self), meant.ID)
 }
 
 // claim makes the engine this node's: it refuses another's data, and creates
@@ -87,12 +102,12 @@ func bootstrap(engine *storage.Engine, members *membership.Cluster) error {
 // publishInitial writes the first ranges into the directory unless it has
 // them. The root range calls it when this node comes to lead it; whoever leads
 // next tries again.
-func (n *Node) publishInitial() {
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+func (n *Node) publishInitial(ctx context.Context) {
+	n.initial.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 		defer cancel()
 		if err := n.directory.EnsureInitial(ctx, directory.Bootstrap(n.members.NodeIDs())); err != nil {
 			n.cfg.Logger.Debug("the directory could not be made sure of", "error", err)
 		}
-	}()
+	})
 }

@@ -70,10 +70,16 @@ func (n *Node) openStore(fresh bool) (err error) {
 	})
 	n.onClose(n.lessor.Close)
 	home := leasesvc.NewHome(n.sender)
+	initial, cancel := context.WithCancel(context.Background())
+	n.onClose(func() {
+		cancel()
+		n.initial.Wait()
+	})
 	n.store, err = rangeraft.Open(rangeraft.Options{
 		NodeID: n.members.Self, ClusterID: n.members.ID, Engine: n.engine,
 		Sequencer: numbers{n.numbers}, LeaseHome: home, Resolver: n.sender, Lessor: n.lessor,
-		Root:      rootEvents{Server: n.sequencer, redirect: n.numbers.Redirect, self: n.members.Self, initial: n.publishInitial},
+		Root: rootEvents{Server: n.sequencer, redirect: n.numbers.Redirect, self: n.members.Self,
+			initial: func() { n.publishInitial(initial) }},
 		Directory: n.publisher, Peers: n.peers, Logger: n.cfg.Logger, Registerer: n.registry,
 		Fresh: fresh, DisableLeaderLease: !n.cfg.LeaderLease,
 		TickInterval: n.cfg.HeartbeatInterval, ElectionTicks: int(n.cfg.ElectionTimeout / n.cfg.HeartbeatInterval),

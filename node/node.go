@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -48,6 +49,7 @@ type Node struct {
 	lessor    *leasesvc.Lessor
 	leases    *leasesvc.Service
 	compactor *compactor
+	initial   sync.WaitGroup // writers of the first directory
 	refresher *refresher
 	near      *replicas
 
@@ -96,7 +98,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	n.members = members
 	n.engine, err = storage.Open(storage.Options{
-		Dir: engineDir(n.cfg.DataDir), CacheBytes: n.cfg.CacheBytes, Logger: n.cfg.Logger, Registerer: n.registry,
+		Dir: engineDir(n.cfg.DataDir), FS: n.cfg.FS, CacheBytes: n.cfg.CacheBytes, Logger: n.cfg.Logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return err

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/pontoon-kv/pontoon/storage"
 )
 
 // Defaults, as etcd's.
@@ -57,6 +59,10 @@ type Config struct {
 	TracingEndpoint string // OTLP gRPC host:port; empty: tracing off
 
 	Logger *slog.Logger
+
+	// FS holds the engine; nil: the operating system's. No flag sets it: it
+	// lets tests take the power away.
+	FS *storage.FS
 }
 
 // Default returns the settings of `pontoon start` without flags.
