@@ -451,6 +451,54 @@ func TestCompactedUnderLocks(t *testing.T) {
 	}
 }
 
+// TestRefusalOrder: P33: of all that is wrong with a txn over ranges, the
+// client hears of the first operation on the chosen path, and of no other.
+func TestRefusalOrder(t *testing.T) {
+	c := rangetest.New("c", "e")
+	c.Grant(7)
+	kv := filled(t, c)
+	if _, err := kv.Compact(t.Context(), &pb.CompactionRequest{Revision: 6}); err != nil {
+		t.Fatal(err)
+	}
+	put := func(change func(*pb.PutRequest)) *pb.RequestOp {
+		r := &pb.PutRequest{Key: []byte("a")}
+		change(r)
+		return &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: r}}
+	}
+	get := func(rev int64) *pb.RequestOp {
+		return &pb.RequestOp{Request: &pb.RequestOp_RequestRange{RequestRange: &pb.RangeRequest{Key: []byte("h"), Revision: rev}}}
+	}
+	nested := func(ops ...*pb.RequestOp) *pb.RequestOp {
+		return &pb.RequestOp{Request: &pb.RequestOp_RequestTxn{RequestTxn: &pb.TxnRequest{Success: ops}}}
+	}
+	leased := put(func(r *pb.PutRequest) { r.Lease = 7 })
+	unleased := put(func(r *pb.PutRequest) { r.Key, r.Lease = []byte("d"), 8 })
+	absent := put(func(r *pb.PutRequest) { r.Key, r.IgnoreValue = []byte("x"), true })
+	future, old := get(1000), get(5)
+	for _, q := range []struct {
+		name string
+		ops  []*pb.RequestOp
+		want error
+	}{
+		{"lease, future", []*pb.RequestOp{leased, unleased, future}, rpctypes.ErrGRPCLeaseNotFound},
+		{"future, lease", []*pb.RequestOp{leased, future, unleased}, rpctypes.ErrGRPCFutureRev},
+		{"lease, compacted", []*pb.RequestOp{leased, unleased, old}, rpctypes.ErrGRPCLeaseNotFound},
+		{"compacted, lease", []*pb.RequestOp{leased, old, unleased}, rpctypes.ErrGRPCCompacted},
+		{"compacted, future", []*pb.RequestOp{leased, old, future}, rpctypes.ErrGRPCCompacted},
+		{"future, compacted", []*pb.RequestOp{leased, future, old}, rpctypes.ErrGRPCFutureRev},
+		{"absent, future", []*pb.RequestOp{leased, absent, future, unleased}, rpctypes.ErrGRPCKeyNotFound},
+		{"nested", []*pb.RequestOp{leased, nested(get(7), unleased), future}, rpctypes.ErrGRPCLeaseNotFound},
+	} {
+		if _, err := kv.Txn(t.Context(), &pb.TxnRequest{Success: q.ops}); err != q.want {
+			t.Errorf("%s: %v", q.name, err)
+		}
+		off := &pb.TxnRequest{Success: []*pb.RequestOp{leased, get(7)}, Failure: q.ops}
+		if _, err := kv.Txn(t.Context(), off); err != nil {
+			t.Errorf("%s off the path: %v", q.name, err)
+		}
+	}
+}
+
 // TestRevoke: P37: all keys of a lease go in one revision, sorted, while puts
 // keep coming; after it nobody can name the lease.
 func TestRevoke(t *testing.T) {

@@ -3,12 +3,12 @@ package txn
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -112,8 +112,8 @@ func (c *Coordinator) Run(ctx context.Context, op *pb.RequestOp) (*pb.ResponseOp
 
 // plan prepares an attempt for what w locks.
 func (c *Coordinator) plan(ctx context.Context, w *write, wait bool) (*Kernel, error) {
-	accesses := w.accesses()
-	if err := c.checkHistory(ctx, w, accesses); err != nil {
+	accesses, err := c.readable(ctx, w, w.accesses())
+	if err != nil {
 		return nil, err
 	}
 	ts := targets(accesses)
@@ -128,30 +128,27 @@ func (c *Coordinator) plan(ctx context.Context, w *write, wait bool) (*Kernel, e
 	if err != nil {
 		return nil, err
 	}
-	if err := c.registerLeases(ctx, accesses, descs); err != nil {
+	if err = c.registerLeases(ctx, accesses, descs); err != nil {
 		return nil, err
 	}
 	return newKernel(c.newID(), w, groups(ts, descs), wait), nil
 }
 
-// checkHistory refuses revisions that are not readable before anything waits
-// for them under locks.
-func (c *Coordinator) checkHistory(ctx context.Context, w *write, accesses []etcdop.Access) error {
-	var highest int64
-	for _, a := range accesses {
-		highest = max(highest, a.Rev)
-	}
-	if highest == 0 {
-		return nil
+// readable asks which history can be read, and drops what cannot: nothing waits
+// for it under locks. The evaluation refuses it, in its turn among the other
+// operations, by the same read revision and floor (P33).
+func (c *Coordinator) readable(ctx context.Context, w *write, accesses []etcdop.Access) ([]etcdop.Access, error) {
+	if !slices.ContainsFunc(accesses, func(a etcdop.Access) bool { return a.Rev > 0 }) {
+		return accesses, nil
 	}
 	read, err := c.sequencer.ReadRevision(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if w.floor = read.Floor; highest > int64(read.Revision) {
-		return rpctypes.ErrGRPCFutureRev
-	}
-	return nil
+	w.floor, w.seen = read.Floor, read.Revision
+	return slices.DeleteFunc(accesses, func(a etcdop.Access) bool {
+		return a.Rev > int64(read.Revision) || a.Rev > 0 && a.Rev < int64(read.Floor)
+	}), nil
 }
 
 // cover returns the ranges of several spans, each once.

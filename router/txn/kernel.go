@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -223,10 +222,9 @@ func (k *Kernel) lockFailed(g *group, err error) {
 	case pontoonpb.RangeErrorCode_LOCKED:
 		o = Outcome{Again: true, Wait: true}
 	case pontoonpb.RangeErrorCode_RANGE_MISMATCH, pontoonpb.RangeErrorCode_AMBIGUOUS,
-		pontoonpb.RangeErrorCode_TXN_NOT_PENDING:
+		pontoonpb.RangeErrorCode_TXN_NOT_PENDING,
+		pontoonpb.RangeErrorCode_BELOW_FLOOR: // the next attempt knows the floor, and refuses in the order of operations
 		o = Outcome{Again: true, Wait: k.wait}
-	case pontoonpb.RangeErrorCode_BELOW_FLOOR:
-		o = Outcome{Err: rpctypes.ErrGRPCCompacted}
 	default:
 		o = Outcome{Err: err}
 	}

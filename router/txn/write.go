@@ -17,8 +17,9 @@ import (
 // write is the intent of a client's operation on user keys.
 type write struct {
 	op     *pb.RequestOp
-	path   etcdop.Path // locked for; nil for both branches or no txn
-	floor  proto.Revision
+	path   etcdop.Path    // locked for; nil for both branches or no txn
+	floor  proto.Revision // with seen what of history is readable, if any is named
+	seen   proto.Revision
 	chosen etcdop.Path // what the compares under lock chose
 }
 
@@ -42,6 +43,9 @@ func (w *write) decide(gs []*group) decision {
 		return decision{again: true}
 	}
 	v.floor = max(v.floor, int64(w.floor))
+	if w.seen > 0 {
+		v.seen = int64(w.seen) // what is above it was not read, even if it exists by now
+	}
 	v.leases = func(lease proto.LeaseID, key []byte) etcdop.LeaseState { return leaseState(gs, lease, key) }
 	if t := w.op.GetRequestTxn(); t != nil {
 		path, err := etcdop.ChoosePath(v, t)
