@@ -27,7 +27,7 @@ func compareRun(t *testing.T, start Start, plan Plan) {
 		t.Fatalf("seed %d: %v", plan.Seed, err)
 	}
 	if d != nil {
-		shrunk, sd := Shrink(t.Context(), start, executed, d, 30*time.Second)
+		shrunk, sd := Shrink(t.Context(), start, executed, d, 15*time.Second)
 		t.Fatalf("seed %d: %v\nshrunk to %d operations:\n%s%v", plan.Seed, d, len(shrunk), Format(shrunk), sd)
 	}
 	t.Logf("seed %d: %d operations, revision %d, %d events, %d splits", plan.Seed, p.Ops.Load(), p.Revision.Load(), p.Events.Load(), p.SplitsDone.Load())
