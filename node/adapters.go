@@ -85,13 +85,11 @@ type rootEvents struct {
 	*sequencer.Server
 	redirect func(proto.NodeID)
 	self     proto.NodeID
-	initial  func() // makes sure that the directory has the first ranges
 }
 
 func (r rootEvents) Gained(term proto.Term, confirm rangeraft.LeaseCheck, limit proto.Revision, epochs rangeraft.Epochs) {
 	r.Server.Gained(term, sequencer.Confirm(confirm), limit, sequencer.Epochs(epochs))
 	r.redirect(r.self)
-	r.initial()
 }
 
 func (r rootEvents) Applied(limit proto.Revision, epochs rangeraft.Epochs) {

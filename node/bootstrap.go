@@ -1,31 +1,16 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"time"
-
-	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/pontoon-kv/pontoon/node/config"
 	"github.com/pontoon-kv/pontoon/node/membership"
 	"github.com/pontoon-kv/pontoon/placement/directory"
-	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/rangeraft"
 	"github.com/pontoon-kv/pontoon/storage"
 )
-
-// Where the log of a range that was never split off begins. Above zero, so
-// that a replica without any state is told apart from an initial one and is
-// sent a raft snapshot.
-const (
-	initialIndex = 10
-	initialTerm  = 5
-)
-
-// publishTimeout bounds the write of the first directory.
-const publishTimeout = 10 * time.Second
 
 // loadMembers returns the cluster this node belongs to, and whether the data
 // directory knew it already: like etcd, a restart ignores the initial flags,
@@ -72,42 +57,13 @@ func claim(engine *storage.Engine, members *membership.Cluster, known bool) (fre
 	return true, bootstrap(engine, members)
 }
 
-// bootstrap creates the initial ranges, the same on every node.
+// bootstrap creates the initial ranges and their directory, the same on every
+// node.
 func bootstrap(engine *storage.Engine, members *membership.Cluster) error {
-	b := engine.NewBatch()
-	defer b.Close()
-	for _, d := range directory.Bootstrap(members.NodeIDs()) {
-		for _, r := range d.Replicas {
-			if proto.NodeID(r.NodeId) != members.Self {
-				continue
-			}
-			term, commit := uint64(initialTerm), uint64(initialIndex)
-			err := b.CreateRange(storage.RangeState{
-				Descriptor: d,
-				HardState:  &raftpb.HardState{Term: &term, Commit: &commit},
-				Truncated:  storage.LogMark{Index: initialIndex, Term: initialTerm},
-				Applied: storage.AppliedState{
-					Index: initialIndex, Term: initialTerm,
-					Closed: proto.FirstRevision, Floor: proto.NeverCompacted,
-				},
-			}, proto.ReplicaID(r.ReplicaId))
-			if err != nil {
-				return err
-			}
-		}
+	ranges := directory.Bootstrap(members.NodeIDs())
+	records, err := directory.InitialRecords(ranges)
+	if err != nil {
+		return err
 	}
-	return b.Commit(true)
-}
-
-// publishInitial writes the first ranges into the directory unless it has
-// them. The root range calls it when this node comes to lead it; whoever leads
-// next tries again.
-func (n *Node) publishInitial(ctx context.Context) {
-	n.initial.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-		defer cancel()
-		if err := n.directory.EnsureInitial(ctx, directory.Bootstrap(n.members.NodeIDs())); err != nil {
-			n.cfg.Logger.Debug("the directory could not be made sure of", "error", err)
-		}
-	})
+	return rangeraft.Bootstrap(engine, members.Self, ranges, records)
 }

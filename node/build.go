@@ -70,16 +70,10 @@ func (n *Node) openStore(fresh bool) (err error) {
 	})
 	n.onClose(n.lessor.Close)
 	home := leasesvc.NewHome(n.sender)
-	initial, cancel := context.WithCancel(context.Background())
-	n.onClose(func() {
-		cancel()
-		n.initial.Wait()
-	})
 	n.store, err = rangeraft.Open(rangeraft.Options{
 		NodeID: n.members.Self, ClusterID: n.members.ID, Engine: n.engine,
 		Sequencer: numbers{n.numbers}, LeaseHome: home, Resolver: n.sender, Lessor: n.lessor,
-		Root: rootEvents{Server: n.sequencer, redirect: n.numbers.Redirect, self: n.members.Self,
-			initial: func() { n.publishInitial(initial) }},
+		Root:      rootEvents{Server: n.sequencer, redirect: n.numbers.Redirect, self: n.members.Self},
 		Directory: n.publisher, Peers: n.peers, Logger: n.cfg.Logger, Registerer: n.registry,
 		Fresh: fresh, DisableLeaderLease: !n.cfg.LeaderLease,
 		TickInterval: n.cfg.HeartbeatInterval, ElectionTicks: int(n.cfg.ElectionTimeout / n.cfg.HeartbeatInterval),
@@ -205,7 +199,7 @@ func (n *Node) serve() {
 		describe: n.describe, clusterID: n.members.ID,
 	})
 	n.servers = serve.NewServers(n.cfg.Logger)
-	n.servers.GRPC(peer, n.peerListeners)
+	n.servers.Peers(peer, n.peerListeners)
 	n.servers.Both(client, httpapi.New(httpapi.Options{
 		Probe: probe{n}, Gatherer: n.registry, Pprof: n.cfg.EnablePprof, Timeout: probeTimeout,
 	}), n.clientListeners)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -49,7 +48,6 @@ type Node struct {
 	lessor    *leasesvc.Lessor
 	leases    *leasesvc.Service
 	compactor *compactor
-	initial   sync.WaitGroup // writers of the first directory
 	refresher *refresher
 	near      *replicas
 

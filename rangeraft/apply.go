@@ -72,6 +72,7 @@ func (r *Replica) applyEntry(batch *storage.Batch, e *raftpb.Entry) (applied, bo
 	}
 	a.events = res.Events
 	r.state = next
+	r.counts.applied(a.index, effects, res.LiveDelta)
 	if a.cmd != nil && !a.ignored {
 		if err := r.applyTrigger(batch, &a); err != nil {
 			return a, false, err

@@ -20,8 +20,10 @@ import (
 // (P41).
 type rangeView struct {
 	*storage.View
-	r     *Replica
-	floor proto.Revision
+	r      *Replica
+	floor  proto.Revision
+	index  proto.Index    // applied
+	closed proto.Revision // at that index
 }
 
 // open takes a view of what is applied now.
@@ -35,7 +37,7 @@ func (r *Replica) open() (*rangeView, error) {
 		v.Close()
 		return nil, err
 	}
-	return &rangeView{v, r, st.Floor}, nil
+	return &rangeView{v, r, st.Floor, st.Index, st.Closed}, nil
 }
 
 func (v *rangeView) close() {
@@ -96,7 +98,7 @@ func (r *Replica) doRead(ctx context.Context, op *pontoonpb.RangeOp, read *ponto
 
 // read answers the part of a range request inside span at rev.
 func (v *rangeView) read(span proto.Span, req *pb.RangeRequest, rev proto.Revision, exact bool) (*pontoonpb.ReadReply, error) {
-	part := partView{v: v.View, span: span, keysOnly: !etcdop.NeedsValue(req)}
+	part := partView{v: v, span: span, keysOnly: !etcdop.NeedsValue(req)}
 	at := int64(rev)
 	if rev == storage.Latest {
 		at = 0
@@ -111,7 +113,7 @@ func (v *rangeView) read(span proto.Span, req *pb.RangeRequest, rev proto.Revisi
 // partView is a view of a span's key-values at historic revisions. It knows
 // nothing of leases or numbers, which reads never ask for.
 type partView struct {
-	v        *storage.View
+	v        *rangeView
 	span     proto.Span
 	keysOnly bool
 }
@@ -131,8 +133,8 @@ func (p partView) Get(key []byte) (*mvccpb.KeyValue, error) {
 
 // Scan implements etcdop.View. A single key is a point read.
 func (p partView) Scan(key, end []byte, rev int64, fn func(*mvccpb.KeyValue) bool) error {
-	if len(end) > 0 {
-		return scanView(p.v, p.clip(key, end), proto.Revision(rev), p.keysOnly, fn)
+	if len(end) > 0 && !onlyKey(key, end) {
+		return scanView(p.v.View, p.clip(key, end), proto.Revision(rev), p.keysOnly, fn)
 	}
 	k := keys.User(key)
 	if !p.span.Contains(k) {
@@ -145,9 +147,16 @@ func (p partView) Scan(key, end []byte, rev int64, fn func(*mvccpb.KeyValue) boo
 	return err
 }
 
+// onlyKey reports whether [key, end) holds nothing but key, which is how a
+// gateway says the part of a range request for one key.
+func onlyKey(key, end []byte) bool {
+	n := len(key)
+	return len(end) == n+1 && end[n] == 0 && bytes.Equal(end[:n], key)
+}
+
 // Count implements etcdop.View.
 func (p partView) Count(key, end []byte, rev int64) (int64, error) {
-	return p.v.Count(p.clip(key, end), orLatest(proto.Revision(rev)))
+	return p.v.count(p.clip(key, end), orLatest(proto.Revision(rev)))
 }
 
 // LeaseUsable implements etcdop.View.

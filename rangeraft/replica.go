@@ -35,6 +35,7 @@ type Replica struct {
 	quorumAt    atomic.Int64                         // quorum time, for closing without leader leases
 	hub         *feed.Hub                            // never nil once initialised
 	peersOf     atomic.Pointer[map[uint64]proto.NodeID]
+	counts      liveCounts
 
 	mu       sync.Mutex // I1: guards everything below
 	gone     bool       // replaced or stopped: nothing may happen any more
@@ -50,6 +51,8 @@ type Replica struct {
 	staged   []*stagedSnapshot
 	sending  map[proto.ReplicaID]proto.Index // raft snapshots under way
 	reload   bool                            // a raft snapshot replaced the state
+	handed   writtenVote                     // to the log writer last
+	tail     storage.LogMark                 // end of raft's log after the last Ready; zero: not known
 
 	leader // set while raft says leader
 }
@@ -106,6 +109,7 @@ func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (
 		promise: leaderlease.NewPromise(s.opts.electionTimeout(), s.opts.ElectionTicks, s.started, bound),
 		sending: map[proto.ReplicaID]proto.Index{},
 	}
+	r.counts.reset(st.Index, st.LiveKeys)
 	desc := store.Descriptor()
 	r.hub = feed.NewHub(s.opts.Feed, proto.SpanOf(desc.GetSpan()), desc.GetGeneration(), st.Closed)
 	r.leaseUntil.Store(int64(leaderlease.Never))
@@ -286,7 +290,7 @@ func (r *Replica) status() *pontoonpb.RangeStatus {
 	return &pontoonpb.RangeStatus{
 		Desc: d, LeaderNode: r.leaderNode.Load(), Term: hs.GetTerm(),
 		AppliedIndex: uint64(st.Index), FirstIndex: firstIndex, LastIndex: lastIndex,
-		Closed: int64(r.closed()), Floor: int64(st.Floor), LiveKeys: st.LiveKeys, SizeBytes: size,
+		Closed: int64(r.closed()), Floor: int64(st.Floor), LiveKeys: r.counts.now(), SizeBytes: size,
 		NodeId:           uint64(r.s.opts.NodeID),
 		LeaderLeaseValid: r.leaseUntil.Load() > int64(r.s.opts.Now()),
 	}

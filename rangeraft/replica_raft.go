@@ -11,6 +11,7 @@ import (
 	pproto "github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
+	"github.com/pontoon-kv/pontoon/storage"
 )
 
 // campaignTransfer is the context of votes asked for at the old leader's word.
@@ -31,6 +32,9 @@ func (r *Replica) step(m *raftpb.Message) {
 		}
 	case raftpb.MsgHeartbeatResp:
 		r.heartbeatAnswered(m)
+	}
+	if r.onlyCommits(m) {
+		m = commitNews(m)
 	}
 	if err := r.rn.Step(m); err != nil && err != raft.ErrProposalDropped {
 		r.log.Debug("raft refused a message", slog.String("type", m.GetType().String()), slog.Any("error", err))
@@ -127,11 +131,20 @@ func (r *Replica) ready() {
 	}
 }
 
-// append hands a MsgStorageAppend to the log writer.
+// append hands a MsgStorageAppend to the log writer, unless it says nothing but
+// a commit index: raft may forget that, and the next append carries it.
 func (r *Replica) append(m *raftpb.Message) {
 	it := appendItem{r: r, msg: m}
-	if !raft.IsEmptySnap(m.GetSnapshot()) {
+	voted := r.handed.changedBy(hardStateOf(m))
+	switch entries := m.GetEntries(); {
+	case !raft.IsEmptySnap(m.GetSnapshot()):
 		it.staged = r.takeStaged(m.GetSnapshot())
+		r.tail = storage.LogMark{}
+	case len(entries) > 0:
+		end := entries[len(entries)-1]
+		r.tail = storage.LogMark{Index: pproto.Index(end.GetIndex()), Term: pproto.Term(end.GetTerm())}
+	case len(m.GetResponses()) == 0 && !voted:
+		return
 	}
 	r.s.writer.enqueue(it)
 }
@@ -144,6 +157,10 @@ func (r *Replica) send(m *raftpb.Message) {
 			r.beat = r.lease.Sent(r.s.opts.Now())
 		}
 		m.Context = r.beat.Bytes()
+	case raftpb.MsgHeartbeatResp:
+		if len(m.GetContext()) == 0 {
+			return // to no heartbeat: see commitNews
+		}
 	case raftpb.MsgTimeoutNow:
 		r.dropLease() // P2
 	case raftpb.MsgSnap:

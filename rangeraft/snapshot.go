@@ -200,6 +200,7 @@ func (r *Replica) takeStaged(snap *raftpb.Snapshot) *stagedSnapshot {
 func (r *Replica) snapshotApplied() {
 	log := r.s.opts.Engine.Log(r.id)
 	r.state = log.Applied()
+	r.counts.reset(r.state.Index, r.state.LiveKeys)
 	d := log.Descriptor()
 	r.setDescriptor(d)
 	r.state0.close()

@@ -56,6 +56,7 @@ func (r *Replica) applySplit(batch *storage.Batch, a *applied) error {
 		return err
 	}
 	r.state.LiveKeys = storage.LiveKeysUnknown
+	r.counts.reset(a.index, storage.LiveKeysUnknown)
 	a.desc, a.right = left, right
 	next := r.state
 	if _, err := batch.Apply(r.id, &next, nil); err != nil {
@@ -111,6 +112,8 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 		n.stop()
 		return
 	}
+	r.post(r.recount)
+	n.post(n.recount)
 	r.hub.Narrow(proto.SpanOf(left.Span), left.Generation, left, right)
 	if r.leading {
 		r.tellDirectory(left)

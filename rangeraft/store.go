@@ -29,6 +29,7 @@ type Store struct {
 	dropper   *storage.Dropper
 	resolving *resolving
 	snapshots chan struct{} // one token per raft snapshot being sent
+	counting  chan struct{} // one token: a range is being counted
 	started   leaderlease.Nanos
 
 	ctx    context.Context // ends with Close
@@ -52,7 +53,7 @@ func Open(opts Options) (*Store, error) {
 	s := &Store{
 		opts: opts, log: opts.Logger, scheduler: newScheduler(), replicas: map[proto.RangeID]*Replica{},
 		splitting: map[proto.RangeID]*leaderlease.Promise{},
-		snapshots: make(chan struct{}, opts.Snapshots), started: opts.Now(), resolving: newResolving(),
+		snapshots: make(chan struct{}, opts.Snapshots), counting: make(chan struct{}, 1), started: opts.Now(), resolving: newResolving(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.closing = newClosing(s)
@@ -98,6 +99,7 @@ func (s *Store) Start(ctx context.Context) error {
 	s.wg.Add(1)
 	go s.tick()
 	for _, r := range s.all() {
+		r.post(r.recount)
 		r.post(r.campaignIfSingle)
 	}
 	return nil

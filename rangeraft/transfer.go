@@ -102,18 +102,26 @@ func (r *Replica) transferAway(ctx context.Context) {
 		r.retire(ctx)
 		return
 	}
-	best := make(chan proto.NodeID, 1)
-	r.post(func() { best <- r.furthest() })
-	select {
-	case to := <-best:
-		if to == 0 {
+	tried := map[proto.NodeID]bool{}
+	for {
+		best := make(chan proto.NodeID, 1)
+		r.post(func() { best <- r.furthest(tried) })
+		select {
+		case to := <-best:
+			if to == 0 {
+				return
+			}
+			reply := r.doTransfer(ctx, to)
+			if reply.Error == nil {
+				return
+			}
+			tried[to] = true
+			r.log.Warn("leadership not transferred", slog.String("error", reply.Error.Message))
+		case <-ctx.Done():
+			return
+		case <-r.s.ctx.Done():
 			return
 		}
-		if reply := r.doTransfer(ctx, to); reply.Error != nil {
-			r.log.Warn("leadership not transferred", slog.String("error", reply.Error.Message))
-		}
-	case <-ctx.Done():
-	case <-r.s.ctx.Done():
 	}
 }
 
@@ -135,9 +143,9 @@ func (r *Replica) retire(ctx context.Context) {
 	})
 }
 
-// furthest returns the node of the live voter with the longest log, 0 if there
-// is no other.
-func (r *Replica) furthest() proto.NodeID {
+// furthest returns the node of the live voter with the longest log that was not
+// tried yet, 0 if there is no other.
+func (r *Replica) furthest(tried map[proto.NodeID]bool) proto.NodeID {
 	if !r.leading {
 		return 0
 	}
@@ -147,7 +155,7 @@ func (r *Replica) furthest() proto.NodeID {
 		if id == uint64(r.replicaID) || pr.IsLearner || !pr.RecentActive || pr.State == tracker.StateSnapshot {
 			continue
 		}
-		if n := nodeOf(r.desc.Load(), proto.ReplicaID(id)); n != 0 && pr.Match >= match {
+		if n := nodeOf(r.desc.Load(), proto.ReplicaID(id)); n != 0 && !tried[n] && pr.Match >= match {
 			node, match = n, pr.Match
 		}
 	}
