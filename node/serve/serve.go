@@ -91,19 +91,21 @@ func listen(raw string) (net.Listener, error) {
 
 // Servers runs servers over listeners until Stop.
 type Servers struct {
-	log  *slog.Logger
-	grpc []*grpc.Server
-	http []*http.Server
-	mux  []cmux.CMux
-	wg   sync.WaitGroup
+	log   *slog.Logger
+	peers []*grpc.Server
+	grpc  []*grpc.Server
+	http  []*http.Server
+	mux   []cmux.CMux
+	wg    sync.WaitGroup
 }
 
 // NewServers returns an empty set.
 func NewServers(log *slog.Logger) *Servers { return &Servers{log: log} }
 
-// GRPC serves gRPC alone on the listeners.
-func (s *Servers) GRPC(srv *grpc.Server, ls []net.Listener) {
-	s.grpc = append(s.grpc, srv)
+// Peers serves gRPC alone on the listeners, for other nodes: their streams
+// never end by themselves, so Stop gives them no grace.
+func (s *Servers) Peers(srv *grpc.Server, ls []net.Listener) {
+	s.peers = append(s.peers, srv)
 	for _, l := range ls {
 		s.run(func() error { return srv.Serve(l) })
 	}
@@ -140,7 +142,8 @@ func (s *Servers) run(serve func() error) {
 	})
 }
 
-// Stop ends every server; requests in flight get grace to finish.
+// Stop ends every server; clients' requests in flight get grace to finish, the
+// servers between nodes run until then.
 func (s *Servers) Stop(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
@@ -160,6 +163,9 @@ func (s *Servers) Stop(grace time.Duration) {
 		})
 	}
 	wg.Wait()
+	for _, p := range s.peers {
+		p.Stop()
+	}
 	for _, m := range s.mux {
 		m.Close()
 	}
