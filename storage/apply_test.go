@@ -91,7 +91,8 @@ func TestLocalRecords(t *testing.T) {
 }
 
 // P36: a span deletion that a crash cut in its middle and that is applied
-// again ends like one that was not, with the same events and count.
+// again ends like one that was not, with the same events and count, whatever
+// else its entry does to the same keys in the same revision.
 func TestDeleteSpanRepeats(t *testing.T) {
 	const n = 6000
 	const long = 200 // bytes of a key, so that few keys fill a chunk
@@ -106,49 +107,63 @@ func TestDeleteSpanRepeats(t *testing.T) {
 		apply(t, e, 3, effects...)
 		check(t, e.Sync())
 	}
-	ef := &pontoonpb.Effect{
-		Kind: pontoonpb.EffectKind_EFFECT_DELETE_SPAN, Key: user("key-%0*d", long, 100), End: user("key-%0*d", long, n-100), Rev: n + 10, Sub: 5,
+	name := func(i int) string { return fmt.Sprintf("key-%0*d", long, i) }
+	span := func(sub int64, from, to int) *pontoonpb.Effect {
+		return &pontoonpb.Effect{
+			Kind: pontoonpb.EffectKind_EFFECT_DELETE_SPAN, Key: user("%s", name(from)), End: user("%s", name(to)), Rev: n + 10, Sub: sub,
+		}
 	}
+	// A key goes before the span, two come back after it, one of them goes again.
+	effects := []*pontoonpb.Effect{
+		at(4, del(name(150), n+10)),
+		span(5, 100, n-100),
+		at(n, put(name(200), n+10, n+10, 1, "")),
+		at(n+1, put(name(300), n+10, n+10, 1, "")),
+		span(n+2, 250, 350),
+	}
+	effects[0].PrevLease = 1 + 150%3
 	clean := openMem(t)
 	fill(clean)
-	want := apply(t, clean, 3, ef)
-	if len(want.Events) != n-200 || want.LiveDelta != -(n-200) || want.Events[7].Sub != 12 {
+	want := apply(t, clean, 3, effects...)
+	if len(want.Events) != n-200+3 || want.LiveDelta != -(n-200)+1 || want.Events[7].Sub != 11 {
 		t.Fatal(len(want.Events), want.LiveDelta)
 	}
 
-	fs := NewCrashableMemFS()
-	e := must(Open(Options{Dir: "data", FS: fs}))(t)
-	fill(e)
-	b := e.NewBatch()
-	next := e.Log(3).Applied()
-	next.Index++
-	must(b.Apply(3, &next, []*pontoonpb.Effect{ef}))(t)
-	b.Close() // the last chunk and the applied state are lost, the others survive
-	check(t, e.Sync())
-	crashed := fs.CrashClone(0, 1)
-	check(t, e.Close())
-	e = must(Open(Options{Dir: "data", FS: crashed}))(t)
-	defer e.Close()
-	if got := e.Log(3).Applied(); got.Index != bootIndex+1 {
-		t.Fatal("the applied state is ahead of its batch", got)
-	}
-	if got := len(stored(t, e)); got <= n || got >= n+len(want.Events) {
-		t.Fatalf("%d versions: the crash did not come in the middle", got)
-	}
-	got := apply(t, e, 3, ef)
-	if len(got.Events) != len(want.Events) || got.LiveDelta != want.LiveDelta {
-		t.Fatal(len(got.Events), got.LiveDelta)
-	}
-	for i, w := range want.Events {
-		if g := got.Events[i]; g.Sub != w.Sub || string(g.Event.Kv.Key) != string(w.Event.Kv.Key) {
-			t.Fatalf("event %d: %v, want %v", i, g, w)
+	for _, reached := range []int{2, len(effects)} { // the crash comes within a deletion
+		fs := NewCrashableMemFS()
+		e := must(Open(Options{Dir: "data", FS: fs}))(t)
+		fill(e)
+		b := e.NewBatch()
+		next := e.Log(3).Applied()
+		next.Index++
+		must(b.Apply(3, &next, effects[:reached]))(t)
+		b.Close() // the last chunk and the applied state are lost, the others survive
+		check(t, e.Sync())
+		crashed := fs.CrashClone(0, 1)
+		check(t, e.Close())
+		e = must(Open(Options{Dir: "data", FS: crashed}))(t)
+		if got := e.Log(3).Applied(); got.Index != bootIndex+1 {
+			t.Fatal("the applied state is ahead of its batch", got)
 		}
-	}
-	if x, y := checksum(t, e, 3), checksum(t, clean, 3); x != y {
-		t.Fatalf("checksum %v, want %v", x, y)
-	}
-	if a := e.Log(3).Applied(); a.LiveKeys != 200 {
-		t.Fatal(a)
+		if got := len(stored(t, e)); got <= n || got >= n+len(want.Events) {
+			t.Fatalf("%d versions: the crash did not come in the middle", got)
+		}
+		got := apply(t, e, 3, effects...)
+		if len(got.Events) != len(want.Events) || got.LiveDelta != want.LiveDelta {
+			t.Fatal(len(got.Events), got.LiveDelta)
+		}
+		for i, w := range want.Events {
+			if g := got.Events[i]; g.Sub != w.Sub || string(g.Event.Kv.Key) != string(w.Event.Kv.Key) {
+				t.Fatalf("event %d: %v, want %v", i, g, w)
+			}
+		}
+		if x, y := checksum(t, e, 3), checksum(t, clean, 3); x != y {
+			t.Fatalf("checksum %v, want %v", x, y)
+		}
+		if a := e.Log(3).Applied(); a.LiveKeys != 201 {
+			t.Fatal(a)
+		}
+		check(t, e.Close())
 	}
 }
 

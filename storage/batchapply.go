@@ -142,10 +142,13 @@ func (b *Batch) setVersion(v *Version) error {
 	if v.ModRevision <= 0 {
 		return fmt.Errorf("revision %d", v.ModRevision)
 	}
-	head := Version{Sub: v.Sub, CreateRevision: v.CreateRevision, Version: v.Version, Lease: v.Lease, Tombstone: v.Tombstone}
+	if v.Sub < 0 || v.Sub > enginekey.MaxSub {
+		return fmt.Errorf("sub %d", v.Sub)
+	}
+	head := Version{CreateRevision: v.CreateRevision, Version: v.Version, Lease: v.Lease, Tombstone: v.Tombstone}
 	b.buf = appendVersion(b.buf[:0], &head)
 	op := b.b.SetDeferred(enginekey.VersionLen(v.Key), len(b.buf)+len(v.Value))
-	enginekey.AppendVersion(op.Key[:0], v.Key, v.ModRevision)
+	enginekey.AppendVersion(op.Key[:0], v.Key, v.ModRevision, v.Sub)
 	copy(op.Value[copy(op.Value, b.buf):], v.Value)
 	return wrap("apply", op.Finish())
 }

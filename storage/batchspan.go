@@ -12,10 +12,11 @@ import (
 // spanChunkBytes is the size at which a span deletion commits what it has.
 const spanChunkBytes = 1 << 20
 
-// applyDeleteSpan writes tombstones for every key live in the span, in key
-// order, subs counted from the effect's (P36). Beyond a chunk it commits
-// without the applied state; after a crash the entry is applied again, meets
-// the tombstones of its earlier run at the same revision, and counts on.
+// applyDeleteSpan writes tombstones for every key that is live in the span just
+// before the effect, in key order, subs counted from the effect's (P36). Beyond
+// a chunk it commits without the applied state; after a crash the entry is
+// applied again and, as it looks only at what was before it, finds the same
+// keys and writes the same tombstones.
 func (b *Batch) applyDeleteSpan(res *ApplyResult, ef *pontoonpb.Effect) error {
 	// What the batch holds must be visible to the scan. Every part of it can be
 	// repeated too, so it may be committed without its applied state.
@@ -29,16 +30,12 @@ func (b *Batch) applyDeleteSpan(res *ApplyResult, ef *pontoonpb.Effect) error {
 	defer view.Close()
 	rev, sub := proto.Revision(ef.Rev), ef.Sub
 	span := proto.Span{Start: ef.Key, End: ef.End}
-	return view.newest(span, Latest, func(v *Version) (bool, error) {
-		switch {
-		case v.Tombstone && v.ModRevision == rev:
-			res.Events = append(res.Events, deleteEvent(bytes.Clone(v.Key), rev, sub))
-		case v.Tombstone || v.ModRevision >= rev:
+	return view.newest(span, before(rev, sub), func(v *Version) (bool, error) {
+		if v.Tombstone {
 			return true, nil
-		default:
-			if err := b.tombstone(res, bytes.Clone(v.Key), rev, sub, int64(v.Lease)); err != nil {
-				return false, err
-			}
+		}
+		if err := b.tombstone(res, bytes.Clone(v.Key), rev, sub, int64(v.Lease)); err != nil {
+			return false, err
 		}
 		sub++
 		res.LiveDelta--

@@ -40,7 +40,7 @@ func (revisionMapper) MapPointKey(key pebble.InternalKey, _ []byte) (sstable.Blo
 	if !ok || t != enginekey.Versions {
 		return sstable.BlockInterval{}, nil
 	}
-	rev, ok := enginekey.Revision(suffix)
+	rev, _, ok := enginekey.Position(suffix)
 	if !ok {
 		return sstable.BlockInterval{Lower: 0, Upper: math.MaxUint64}, nil
 	}

@@ -175,8 +175,9 @@ func (p *dropPass) walk(v *View, b *pebble.Batch, span proto.Span, limit int, co
 		}
 		newest := !kept
 		kept = true
-		// A tombstone at the floor stays for watches that start there.
-		if newest && (!ver.Tombstone || ver.ModRevision == p.floor) {
+		// At the floor every change stays, also a tombstone and what the same
+		// revision put in its place, for watches that start there.
+		if ver.ModRevision == p.floor || newest && !ver.Tombstone {
 			continue
 		}
 		if err := b.Delete(k, nil); err != nil {

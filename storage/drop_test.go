@@ -7,10 +7,12 @@ import (
 	"testing"
 
 	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
-// stored returns every version on disk as key@revision, tombstones with a -.
+// stored returns every version on disk as key@revision, with the sub if there
+// is one; tombstones with a -.
 func stored(t testing.TB, e *Engine) []string {
 	t.Helper()
 	v := must(e.NewView())(t)
@@ -18,6 +20,9 @@ func stored(t testing.TB, e *Engine) []string {
 	all := []string{}
 	check(t, v.Changes(keys.UserSpan, 0, Latest-1, func(ver *Version) (bool, error) {
 		s := fmt.Sprintf("%s@%d", ver.Key[1:], ver.ModRevision)
+		if ver.Sub != 0 {
+			s += fmt.Sprintf(".%d", ver.Sub)
+		}
 		if ver.Tombstone {
 			s += "-"
 		}
@@ -76,6 +81,54 @@ func TestDrop(t *testing.T) {
 	wantStored(t, e, "alive@7", "at@5", "new@6", "reborn@8")
 	if err := <-d.Request(99); !errors.Is(err, ErrRangeNotFound) {
 		t.Fatal(err)
+	}
+}
+
+// at sets the sub of an effect.
+func at(sub int64, ef *pontoonpb.Effect) *pontoonpb.Effect {
+	ef.Sub = sub
+	return ef
+}
+
+// P41, P43: what a key changed several times within one revision leaves: at the
+// floor all of it, for watches that start there; below it the last change if
+// that is live. Hash counts each change above the floor and does not see
+// dropping.
+func TestDropSeveralChanges(t *testing.T) {
+	e := openMem(t)
+	createRange(t, e, 3, keys.UserSpan)
+	for _, rev := range []int64{4, 5, 6} {
+		k := func(name string) string { return fmt.Sprint(name, rev) }
+		apply(t, e, 3, put(k("back"), 2, 2, 1, ""), put(k("twice"), 2, 2, 1, ""))
+		apply(t, e, 3,
+			at(0, del(k("back"), rev)), at(1, del(k("twice"), rev)),
+			at(2, put(k("back"), rev, rev, 1, "")), at(3, put(k("twice"), rev, rev, 1, "")), at(4, del(k("twice"), rev)),
+			at(5, put(k("gone"), rev, rev, 1, "")), at(6, del(k("gone"), rev)),
+		)
+	}
+	apply(t, e, 3, setFloor(5))
+	sums := func() (all []HashResult) {
+		for rev := proto.Revision(5); rev < 8; rev++ {
+			all = append(all, must(view(t, e).Hash(keys.UserSpan, rev, 5))(t))
+		}
+		return all
+	}
+	hash, sum := sums(), checksum(t, e, 3)
+	if hash[1].Versions != 4+7 { // back4, back5 and the former back6 and twice6; then each change of 6
+		t.Fatal(hash)
+	}
+	d := e.StartDropper(DropperOptions{PerSecond: 1 << 30})
+	defer d.Close()
+	check(t, <-d.Request(3))
+	wantStored(t, e,
+		"back4@4.2", "back5@5.2", "back5@5-", "back6@6.2", "back6@6-", "back6@2",
+		"gone5@5.6-", "gone5@5.5", "gone6@6.6-", "gone6@6.5",
+		"twice5@5.4-", "twice5@5.3", "twice5@5.1-", "twice6@6.4-", "twice6@6.3", "twice6@6.1-", "twice6@2")
+	if got := sums(); !slices.Equal(got, hash) {
+		t.Fatalf("hash %v before dropping, %v after", hash, got)
+	}
+	if got := checksum(t, e, 3); got != sum {
+		t.Fatalf("checksum %v before dropping, %v after", sum, got)
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 
 // Dropper drops the versions below the floors of the ranges of a node, one
 // range at a time and at a bounded rate (P41). Of every key it keeps the newest
-// version at or below the floor if it is live, and a tombstone at the floor.
+// version at or below the floor if it is live, and every change at the floor.
 type Dropper struct {
 	e    *Engine
 	rate int

@@ -46,6 +46,7 @@ func (h *hasher) version(v *Version) uint64 {
 	h.buf = binary.AppendUvarint(h.buf, uint64(len(v.Key)))
 	h.buf = append(h.buf, v.Key...)
 	h.buf = binary.BigEndian.AppendUint64(h.buf, uint64(v.ModRevision))
+	h.buf = binary.AppendUvarint(h.buf, uint64(v.Sub))
 	head := *v
 	head.Value = nil
 	h.buf = appendVersion(h.buf, &head)
@@ -56,8 +57,9 @@ func (h *hasher) version(v *Version) uint64 {
 }
 
 // Hash hashes the versions of the span that are logically visible at (floor,
-// rev]: every version in there, and of each key the newest at or below floor
-// if it is live. Dropping at or below floor does not change it (P43).
+// rev]: every version in there, each change of a key that one revision changed
+// several times being one, and of each key the newest at or below floor if it
+// is live. Dropping at or below floor does not change it (P43).
 func (v *View) Hash(span proto.Span, rev, floor proto.Revision) (HashResult, error) {
 	var res HashResult
 	var h hasher

@@ -122,5 +122,5 @@ func effectsOf(rev int64) []*pontoonpb.Effect {
 }
 
 func versionKey(key []byte, rev proto.Revision) []byte {
-	return enginekey.AppendVersion(nil, key, rev)
+	return enginekey.AppendVersion(nil, key, rev, 0)
 }

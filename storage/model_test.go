@@ -2,11 +2,14 @@ package storage
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -120,38 +123,50 @@ func (x *machine) anyRev() proto.Revision {
 func (x *machine) write() {
 	x.m.rev++
 	s := x.rangeOf(x.anyKey())
-	var effects []*pontoonpb.Effect
-	seen := map[string]bool{}
-	for sub := range int64(1 + x.r.IntN(4)) {
-		key := x.anyKey()
-		if !s.Span().Contains(key) || seen[string(key)] {
-			continue
-		}
-		seen[string(key)] = true
-		prev, live := x.m.newest(string(key), Latest)
-		v := Version{Key: key, ModRevision: x.m.rev, Sub: sub}
-		ef := &pontoonpb.Effect{Key: key, Rev: int64(x.m.rev), Sub: sub, PrevLease: int64(prev.Lease)}
-		switch {
-		case live && x.r.IntN(3) == 0:
-			v.Tombstone = true
-			ef.Kind, ef.Fresh = pontoonpb.EffectKind_EFFECT_DELETE, true
-		default:
-			v.CreateRevision, v.Version = prev.CreateRevision, prev.Version+1
-			if !live {
-				v.CreateRevision, v.Version = x.m.rev, 1
-			}
-			v.Lease = proto.LeaseID(x.r.IntN(3))
-			v.Value = bytes.Repeat([]byte{byte(x.m.rev)}, x.r.IntN(200))
-			ef.Kind, ef.Fresh, ef.Lease, ef.Value = pontoonpb.EffectKind_EFFECT_PUT, !live, int64(v.Lease), v.Value
-			ef.CreateRevision, ef.Version = int64(v.CreateRevision), v.Version
-		}
-		x.m.versions[string(key)] = append(x.m.versions[string(key)], v)
-		effects = append(effects, ef)
-	}
-	apply(x.t, x.e, s.ID(), effects...)
+	apply(x.t, x.e, s.ID(), x.changes(s.Span(), 0, 1+x.r.IntN(6))...)
 }
 
-// deleteSpan applies a span deletion within one range (P36).
+// changes returns up to n puts and deletes within span as the newest revision's
+// changes from sub on. A key may be changed again and again (P17).
+func (x *machine) changes(span proto.Span, sub int64, n int) (effects []*pontoonpb.Effect) {
+	for range n {
+		key := x.anyKey()
+		if len(effects) > 0 && x.r.IntN(2) == 0 {
+			key = effects[x.r.IntN(len(effects))].Key
+		}
+		if span.Contains(key) {
+			effects = append(effects, x.change(key, sub))
+			sub++
+		}
+	}
+	return effects
+}
+
+// change is one put or delete of key in the newest revision.
+func (x *machine) change(key []byte, sub int64) *pontoonpb.Effect {
+	prev, live := x.m.newest(string(key), Latest)
+	v := Version{Key: key, ModRevision: x.m.rev, Sub: sub}
+	ef := &pontoonpb.Effect{Key: key, Rev: int64(x.m.rev), Sub: sub, PrevLease: int64(prev.Lease)}
+	switch {
+	case live && x.r.IntN(3) == 0:
+		v.Tombstone = true
+		ef.Kind, ef.Fresh = pontoonpb.EffectKind_EFFECT_DELETE, true
+	default:
+		v.CreateRevision, v.Version = prev.CreateRevision, prev.Version+1
+		if !live {
+			v.CreateRevision, v.Version = x.m.rev, 1
+		}
+		v.Lease = proto.LeaseID(x.r.IntN(3))
+		v.Value = bytes.Repeat([]byte{byte(x.m.rev)}, x.r.IntN(200))
+		ef.Kind, ef.Fresh, ef.Lease, ef.Value = pontoonpb.EffectKind_EFFECT_PUT, !live, int64(v.Lease), v.Value
+		ef.CreateRevision, ef.Version = int64(v.CreateRevision), v.Version
+	}
+	x.m.versions[string(key)] = append(x.m.versions[string(key)], v)
+	return ef
+}
+
+// deleteSpan applies a span deletion within one range, other changes of the
+// same keys and revision around it (P36).
 func (x *machine) deleteSpan() {
 	x.m.rev++
 	s := x.rangeOf(x.anyKey())
@@ -159,19 +174,32 @@ func (x *machine) deleteSpan() {
 	if span.Empty() {
 		return
 	}
-	res := apply(x.t, x.e, s.ID(), &pontoonpb.Effect{
-		Kind: pontoonpb.EffectKind_EFFECT_DELETE_SPAN, Key: span.Start, End: span.End, Rev: int64(x.m.rev), Sub: 3,
+	before := len(x.m.live(s.Span(), Latest))
+	effects := x.changes(span, 0, x.r.IntN(3))
+	sub := int64(len(effects))
+	effects = append(effects, &pontoonpb.Effect{
+		Kind: pontoonpb.EffectKind_EFFECT_DELETE_SPAN, Key: span.Start, End: span.End, Rev: int64(x.m.rev), Sub: sub,
 	})
-	want := x.m.live(span, Latest)
-	if len(res.Events) != len(want) || res.LiveDelta != int64(-len(want)) {
-		x.t.Fatalf("%d events, delta %d; want %d", len(res.Events), res.LiveDelta, len(want))
+	for _, v := range x.m.live(span, Latest) {
+		k := string(v.Key)
+		x.m.versions[k] = append(x.m.versions[k], Version{Key: v.Key, ModRevision: x.m.rev, Sub: sub, Tombstone: true})
+		sub++
+	}
+	effects = append(effects, x.changes(span, sub, x.r.IntN(3))...)
+	res := apply(x.t, x.e, s.ID(), effects...)
+	if delta := len(x.m.live(s.Span(), Latest)) - before; res.LiveDelta != int64(delta) {
+		x.t.Fatalf("delta %d, want %d", res.LiveDelta, delta)
+	}
+	want := x.m.changes(span, x.m.rev, x.m.rev)
+	slices.SortFunc(want, func(a, b Version) int { return cmp.Compare(a.Sub, b.Sub) })
+	if len(res.Events) != len(want) {
+		x.t.Fatalf("%d events, want %d", len(res.Events), len(want))
 	}
 	for i, v := range want {
-		k := string(v.Key)
-		if got := res.Events[i]; !bytes.Equal(keys.User(got.Event.Kv.Key), v.Key) || got.Sub != 3+int64(i) {
-			x.t.Fatalf("event %d is of %x sub %d", i, got.Event.Kv.Key, got.Sub)
+		got := res.Events[i]
+		if !bytes.Equal(keys.User(got.Event.Kv.Key), v.Key) || got.Sub != v.Sub || (got.Event.Type == mvccpb.Event_DELETE) != v.Tombstone {
+			x.t.Fatalf("event %d is %v, want %+v", i, got, v)
 		}
-		x.m.versions[k] = append(x.m.versions[k], Version{Key: v.Key, ModRevision: x.m.rev, Sub: 3 + int64(i), Tombstone: true})
 	}
 }
 
@@ -271,6 +299,7 @@ func (x *machine) check() {
 		x.t.Fatalf("count %d, want %d", n, len(got))
 	}
 	x.checkChanges(v, span)
+	x.checkHash(v, span, max(rev, x.m.floor))
 	x.checkLeases(v, span)
 	for _, s := range must(x.e.Ranges())(x.t) {
 		if live := int64(len(x.m.live(s.Span(), Latest))); s.Applied.LiveKeys != live {
@@ -279,9 +308,18 @@ func (x *machine) check() {
 	}
 }
 
-// P24: a catch-up scan gives exactly the versions within its bounds.
+// P43: what Hash counts depends neither on layout nor on dropping.
+func (x *machine) checkHash(v *View, span proto.Span, rev proto.Revision) {
+	want := int64(len(x.m.changes(span, x.m.floor+1, rev)) + len(x.m.live(span, x.m.floor)))
+	if got := must(v.Hash(span, rev, x.m.floor))(x.t); got.Versions != want {
+		x.t.Fatalf("hash of %d versions, want %d", got.Versions, want)
+	}
+}
+
+// P24: a catch-up scan gives exactly the versions within its bounds, from the
+// floor on (P41).
 func (x *machine) checkChanges(v *View, span proto.Span) {
-	from := x.m.floor + 1 + proto.Revision(x.r.IntN(int(x.m.rev-x.m.floor)+1))
+	from := x.m.floor + proto.Revision(x.r.IntN(int(x.m.rev-x.m.floor)+1))
 	to := from + proto.Revision(x.r.IntN(40))
 	var got []Version
 	check(x.t, v.Changes(span, from, to, func(ver *Version) (bool, error) {

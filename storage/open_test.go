@@ -20,7 +20,9 @@ func TestComparer(t *testing.T) {
 		prefixes = append(prefixes, enginekey.Append(nil, enginekey.Versions, []byte(k)))
 	}
 	for _, rev := range []proto.Revision{0, 1, 255, 256, math.MaxInt64} {
-		suffixes = append(suffixes, enginekey.AppendRevision(nil, rev))
+		for _, sub := range []int64{0, 1, 256, enginekey.MaxSub} {
+			suffixes = append(suffixes, enginekey.AppendPosition(nil, rev, sub))
+		}
 	}
 	suffixes = append(suffixes, []byte("txn\x04"), []byte("longer-than-a-number\x15"))
 	check(t, pebble.CheckComparer(comparer, prefixes, suffixes))

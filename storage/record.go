@@ -14,7 +14,7 @@ import (
 type Version struct {
 	Key            []byte // internal key
 	ModRevision    proto.Revision
-	Sub            int64 // position within the revision (P17)
+	Sub            int64 // position within the revision (P17), at most enginekey.MaxSub
 	CreateRevision proto.Revision
 	Version        int64
 	Lease          proto.LeaseID
@@ -33,10 +33,12 @@ func (v Version) KeyValue() *mvccpb.KeyValue {
 
 // The value of a version record:
 //
-//	+------+-------------+-----------------+---------+-------+-------+
-//	| kind | sub         | create revision | version | lease | value |
-//	+------+-------------+-----------------+---------+-------+-------+
-//	        '- uvarints; a tombstone ends after sub -----'
+//	+------+-----------------+---------+-------+-------+
+//	| kind | create revision | version | lease | value |
+//	+------+-----------------+---------+-------+-------+
+//	        '- uvarints; a tombstone ends after its kind
+//
+// Revision and sub are in the engine key.
 const (
 	kindLive      = 0x01
 	kindTombstone = 0x02
@@ -46,23 +48,21 @@ var errShort = errors.New("record too short")
 
 func appendVersion(dst []byte, v *Version) []byte {
 	if v.Tombstone {
-		return binary.AppendUvarint(append(dst, kindTombstone), uint64(v.Sub))
+		return append(dst, kindTombstone)
 	}
-	dst = binary.AppendUvarint(append(dst, kindLive), uint64(v.Sub))
-	dst = binary.AppendUvarint(dst, uint64(v.CreateRevision))
+	dst = binary.AppendUvarint(append(dst, kindLive), uint64(v.CreateRevision))
 	dst = binary.AppendUvarint(dst, uint64(v.Version))
 	dst = binary.AppendUvarint(dst, uint64(v.Lease))
 	return append(dst, v.Value...)
 }
 
-// decodeVersion fills v from a record's value, sharing its bytes. Key and
-// revision are in the engine key.
+// decodeVersion fills v from a record's value, sharing its bytes. Key,
+// revision and sub are in the engine key.
 func decodeVersion(v *Version, b []byte) error {
 	if len(b) == 0 {
 		return errShort
 	}
 	kind, r := b[0], varints{b: b[1:]}
-	v.Sub = int64(r.uint())
 	switch kind {
 	case kindTombstone:
 		v.Tombstone, v.CreateRevision, v.Version, v.Lease, v.Value = true, 0, 0, 0, nil

@@ -81,8 +81,8 @@ func (v *View) pointIter() (*pebble.Iterator, error) {
 	return v.point, nil
 }
 
-// Get returns the newest version of an internal user key at or below rev;
-// false if the key is not live there, with the tombstone if there is one. The
+// Get returns the newest version of an internal user key at or below rev, the
+// last one if rev changed the key several times; false if the key is not live there, with the tombstone if there is one. The
 // value is the caller's.
 func (v *View) Get(key []byte, rev proto.Revision) (Version, bool, error) {
 	it, err := v.pointIter()
@@ -93,7 +93,7 @@ func (v *View) Get(key []byte, rev proto.Revision) (Version, bool, error) {
 }
 
 func (v *View) getFrom(it *pebble.Iterator, key []byte, rev proto.Revision) (Version, bool, error) {
-	v.buf = enginekey.AppendVersion(v.buf[:0], key, rev)
+	v.buf = enginekey.AppendVersion(v.buf[:0], key, rev, enginekey.MaxSub)
 	if !it.SeekPrefixGE(v.buf) {
 		return Version{}, false, wrap("get", it.Error())
 	}
@@ -119,7 +119,7 @@ func (e *Engine) Get(key []byte, rev proto.Revision) (Version, bool, error) {
 // left alone.
 func versionAt(it *pebble.Iterator, v *Version) error {
 	k := it.Key()
-	rev, ok := enginekey.Revision(k[enginekey.Split(k) : len(k)-1])
+	rev, sub, ok := enginekey.Position(k[enginekey.Split(k) : len(k)-1])
 	if !ok {
 		return damaged("version", errors.New("key not understood"))
 	}
@@ -127,7 +127,7 @@ func versionAt(it *pebble.Iterator, v *Version) error {
 	if err != nil {
 		return wrap("read version", err)
 	}
-	v.ModRevision = rev
+	v.ModRevision, v.Sub = rev, sub
 	if err := decodeVersion(v, b); err != nil {
 		return damaged("version", err)
 	}

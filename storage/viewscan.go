@@ -18,7 +18,7 @@ type ScanOptions struct {
 // until fn returns false or an error. The version and its bytes are valid
 // until fn returns.
 func (v *View) Scan(span proto.Span, rev proto.Revision, o ScanOptions, fn func(*Version) (bool, error)) error {
-	return v.newest(span, rev, func(ver *Version) (bool, error) {
+	return v.newest(span, endOf(rev), func(ver *Version) (bool, error) {
 		if ver.Tombstone {
 			return true, nil
 		}
@@ -32,7 +32,7 @@ func (v *View) Scan(span proto.Span, rev proto.Revision, o ScanOptions, fn func(
 // Count returns the number of keys of the span that are live at rev.
 func (v *View) Count(span proto.Span, rev proto.Revision) (int64, error) {
 	var n int64
-	err := v.newest(span, rev, func(ver *Version) (bool, error) {
+	err := v.newest(span, endOf(rev), func(ver *Version) (bool, error) {
 		if !ver.Tombstone {
 			n++
 		}
@@ -45,9 +45,31 @@ func (v *View) Count(span proto.Span, rev proto.Revision) (int64, error) {
 // it is cheaper to seek.
 const nextsBeforeSeek = 4
 
-// newest calls fn for the newest version at or below rev of every key of the
+// position is a point in the order of all changes: behind the change sub of rev.
+type position struct {
+	rev proto.Revision
+	sub int64
+}
+
+// endOf is the position behind every change of rev.
+func endOf(rev proto.Revision) position { return position{rev, enginekey.MaxSub} }
+
+// before is the position ahead of the change sub of rev.
+func before(rev proto.Revision, sub int64) position {
+	if sub == 0 {
+		return endOf(rev - 1)
+	}
+	return position{rev, sub - 1}
+}
+
+// holds reports whether the change sub of rev has happened at the position.
+func (p position) holds(rev proto.Revision, sub int64) bool {
+	return rev < p.rev || rev == p.rev && sub <= p.sub
+}
+
+// newest calls fn for the newest version at the position of every key of the
 // span that has one, tombstones included.
-func (v *View) newest(span proto.Span, rev proto.Revision, fn func(*Version) (bool, error)) error {
+func (v *View) newest(span proto.Span, at position, fn func(*Version) (bool, error)) error {
 	if span.Empty() {
 		return nil
 	}
@@ -58,7 +80,7 @@ func (v *View) newest(span proto.Span, rev proto.Revision, fn func(*Version) (bo
 	defer it.Close()
 	var ver Version
 	for ok := it.First(); ok; {
-		if rev != Latest && !v.settle(it, rev) {
+		if at.rev != Latest && !v.settle(it, at) {
 			ok = it.Valid()
 			continue
 		}
@@ -76,9 +98,9 @@ func (v *View) newest(span proto.Span, rev proto.Revision, fn func(*Version) (bo
 	return wrap("scan", it.Error())
 }
 
-// settle moves from the first version of a key to its newest at or below rev.
+// settle moves from the first version of a key to its newest at the position.
 // Without one it returns false and leaves the iterator at the next key.
-func (v *View) settle(it *pebble.Iterator, rev proto.Revision) bool {
+func (v *View) settle(it *pebble.Iterator, at position) bool {
 	k := it.Key()
 	n := enginekey.Split(k)
 	v.buf = append(v.buf[:0], k[:n]...)
@@ -88,20 +110,21 @@ func (v *View) settle(it *pebble.Iterator, rev proto.Revision) bool {
 	}
 	for range nextsBeforeSeek {
 		k := it.Key()
-		if r, _ := enginekey.Revision(k[n : len(k)-1]); r <= rev {
+		if rev, sub, _ := enginekey.Position(k[n : len(k)-1]); at.holds(rev, sub) {
 			return true
 		}
 		if !it.Next() || !same() {
 			return false
 		}
 	}
-	v.buf = enginekey.AppendRevision(v.buf, rev)
+	v.buf = enginekey.AppendPosition(v.buf, at.rev, at.sub)
 	return it.SeekGE(v.buf) && same()
 }
 
 // Changes calls fn for every version of the span, tombstones included, with
 // from <= revision <= to, until fn returns false or an error: by key, newest
-// first. The version and its bytes are valid until fn returns. Blocks without
+// first, each change of a key that one revision changed several times. The
+// version and its bytes are valid until fn returns. Blocks without
 // such a version are skipped where the engine knows it; what remains is
 // filtered exactly (P24).
 func (v *View) Changes(span proto.Span, from, to proto.Revision, fn func(*Version) (bool, error)) error {

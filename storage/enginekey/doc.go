@@ -20,7 +20,7 @@
 //	0x12 txn        SPACE_TXN records
 //	0x13 reg        SPACE_REG records
 //	0x18 lease      index: internal key | lease
-//	0x20 version    user keys: internal key | revision, newest first
+//	0x20 version    user keys: internal key | revision, sub, newest first
 //
 // The spaces from sys on are addressed by internal key, so a span of internal
 // keys is a fixed small number of contiguous engine spans and a range's data
@@ -31,8 +31,9 @@
 //	I1 Keys order by prefix bytewise, then by suffix bytewise. Appending the
 //	   0x00 keeps the order of internal keys, also when one is the start of
 //	   another.
-//	I2 A version's suffix is its revision inverted, big endian: newer sorts
-//	   first.
+//	I2 A version's suffix is its revision and its position within that, the
+//	   sub, inverted, big endian, 12 bytes: newer sorts first. A txn may change
+//	   one key several times in its one revision (P17), and each is a version.
 //	I3 Split finds the prefix from the last byte alone, so bloom filters and
 //	   block properties see the key without its revision.
 //

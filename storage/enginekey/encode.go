@@ -31,8 +31,14 @@ var Replicated = []Tag{Sys, Lock, Txn, Reg, LeaseIdx, Versions}
 // MaxSuffix is the longest suffix of an unversioned record.
 const MaxSuffix = 254
 
-// number suffixes are 8 bytes and their length byte.
-const numberSuffix = 9
+// MaxSub is the greatest position of a change within its revision.
+const MaxSub = math.MaxUint32
+
+// Suffixes of numbers are 8 bytes, those of versions 12, and their length byte.
+const (
+	numberSuffix  = 9
+	versionSuffix = 13
+)
 
 // Local returns the tag of a space of unversioned records.
 func Local(s pontoonpb.Space) (Tag, bool) {
@@ -72,20 +78,21 @@ func appendNumber(dst []byte, n uint64) []byte {
 	return append(binary.BigEndian.AppendUint64(dst, n), numberSuffix)
 }
 
-// AppendVersion appends the key of one version of a user key (I2).
-func AppendVersion(dst, key []byte, rev proto.Revision) []byte {
-	return appendNumber(Append(dst, Versions, key), invert(rev))
+// AppendVersion appends the key of one version of a user key (I2). The sub
+// must be in [0, MaxSub].
+func AppendVersion(dst, key []byte, rev proto.Revision, sub int64) []byte {
+	return AppendPosition(Append(dst, Versions, key), rev, sub)
 }
 
-// AppendRevision turns the prefix of a user key into the key of a version.
-func AppendRevision(prefix []byte, rev proto.Revision) []byte {
-	return appendNumber(prefix, invert(rev))
+// AppendPosition turns the prefix of a user key into the key of a version.
+func AppendPosition(prefix []byte, rev proto.Revision, sub int64) []byte {
+	prefix = binary.BigEndian.AppendUint64(prefix, math.MaxUint64-uint64(rev))
+	prefix = binary.BigEndian.AppendUint32(prefix, MaxSub-uint32(sub))
+	return append(prefix, versionSuffix)
 }
 
 // VersionLen is the length of AppendVersion's result.
-func VersionLen(key []byte) int { return len(key) + 2 + numberSuffix }
-
-func invert(rev proto.Revision) uint64 { return math.MaxUint64 - uint64(rev) }
+func VersionLen(key []byte) int { return len(key) + 2 + versionSuffix }
 
 // AppendLease appends the key of a lease index entry.
 func AppendLease(dst, key []byte, lease proto.LeaseID) []byte {
@@ -114,11 +121,14 @@ func Number(suffix []byte) (uint64, bool) {
 	return binary.BigEndian.Uint64(suffix), true
 }
 
-// Revision returns the revision of a version's key.
-func Revision(suffix []byte) (proto.Revision, bool) {
-	n, ok := Number(suffix)
-	rev := math.MaxUint64 - n
-	return proto.Revision(rev), ok && rev <= math.MaxInt64
+// Position returns revision and sub of a version's key.
+func Position(suffix []byte) (rev proto.Revision, sub int64, ok bool) {
+	if len(suffix) != versionSuffix-1 {
+		return 0, 0, false
+	}
+	n := math.MaxUint64 - binary.BigEndian.Uint64(suffix)
+	sub = int64(MaxSub - binary.BigEndian.Uint32(suffix[8:]))
+	return proto.Revision(n), sub, n <= math.MaxInt64
 }
 
 // Bounds returns the engine span of an internal span in one space.

@@ -2,6 +2,7 @@ package enginekey_test
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -20,7 +21,9 @@ func TestVersionOrder(t *testing.T) {
 	for _, k := range keys {
 		want = append(want, enginekey.Append(nil, enginekey.Versions, k))
 		for _, r := range revs {
-			want = append(want, enginekey.AppendVersion(nil, k, r))
+			for _, sub := range []int64{enginekey.MaxSub, 256, 255, 1, 0} {
+				want = append(want, enginekey.AppendVersion(nil, k, r, sub))
+			}
 		}
 	}
 	got := slices.Clone(want)
@@ -49,7 +52,7 @@ func TestRangeRecords(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(enginekey.AppendVersion(nil, []byte("\x03key"), 7))
+	f.Add(enginekey.AppendVersion(nil, []byte("\x03key"), 7, 2))
 	f.Add(enginekey.AppendSuffixed(nil, enginekey.Lock, []byte("\x03k"), []byte("txn")))
 	f.Add([]byte{0x20, 0})
 	f.Fuzz(func(t *testing.T, k []byte) {
@@ -72,18 +75,16 @@ func FuzzDecode(f *testing.F) {
 }
 
 func FuzzOrder(f *testing.F) {
-	f.Add([]byte("\x03a"), []byte("\x03b"), int64(1), int64(2))
-	f.Add([]byte("\x03a"), []byte("\x03a\x00"), int64(5), int64(5))
-	f.Fuzz(func(t *testing.T, a, b []byte, ra, rb int64) {
+	f.Add([]byte("\x03a"), []byte("\x03b"), int64(1), int64(2), uint32(3), uint32(0))
+	f.Add([]byte("\x03a"), []byte("\x03a\x00"), int64(5), int64(5), uint32(1), uint32(1))
+	f.Add([]byte("\x03a"), []byte("\x03a"), int64(5), int64(5), uint32(1), uint32(256))
+	f.Fuzz(func(t *testing.T, a, b []byte, ra, rb int64, sa, sb uint32) {
 		if ra < 0 || rb < 0 {
 			return
 		}
-		ka := enginekey.AppendVersion(nil, a, proto.Revision(ra))
-		kb := enginekey.AppendVersion(nil, b, proto.Revision(rb))
-		want := bytes.Compare(a, b)
-		if want == 0 {
-			want = -cmpInt(ra, rb)
-		}
+		ka := enginekey.AppendVersion(nil, a, proto.Revision(ra), int64(sa))
+		kb := enginekey.AppendVersion(nil, b, proto.Revision(rb), int64(sb))
+		want := cmp.Or(bytes.Compare(a, b), cmp.Compare(rb, ra), cmp.Compare(sb, sa))
 		if got := enginekey.Compare(ka, kb); got != want {
 			t.Fatalf("Compare = %d, want %d", got, want)
 		}
@@ -99,12 +100,17 @@ func FuzzOrder(f *testing.F) {
 	})
 }
 
-func cmpInt(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+func TestPosition(t *testing.T) {
+	k := enginekey.AppendVersion(nil, []byte("\x03key"), math.MaxInt64, enginekey.MaxSub)
+	if len(k) != enginekey.VersionLen([]byte("\x03key")) {
+		t.Fatalf("%d bytes", len(k))
 	}
-	return 0
+	_, key, suffix, ok := enginekey.Decode(k)
+	rev, sub, okPos := enginekey.Position(suffix)
+	if !ok || !okPos || string(key) != "\x03key" || rev != math.MaxInt64 || sub != enginekey.MaxSub {
+		t.Fatal(key, rev, sub, ok, okPos)
+	}
+	if _, _, ok := enginekey.Position(suffix[:8]); ok {
+		t.Fatal("a revision without a sub is a position")
+	}
 }
