@@ -81,7 +81,7 @@ func (r *replicas) Previous(ctx context.Context, key []byte, rev proto.Revision)
 	reply, err := r.read(ctx, &pontoonpb.RangeOp{Span: keys.Point(keys.User(key)).Wire(), Op: &pontoonpb.RangeOp_Read{
 		Read: &pontoonpb.ReadOp{
 			Request:      &etcdpb.RangeRequest{Key: key, Revision: int64(rev)},
-			ReadRevision: int64(rev), Serializable: true,
+			ReadRevision: int64(rev), Serializable: true, AnyFloor: true, // the floor is not the client's mistake here
 		},
 	}})
 	switch {
