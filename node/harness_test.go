@@ -73,7 +73,7 @@ func layOut(t *testing.T, n int, tune func(i int, cfg *config.Config)) *cluster 
 			t.Fatal(err)
 		}
 		nd := &testNode{t: t, addr: ports[2*i], cfg: cfg}
-		conn, err := grpc.NewClient("passthrough:///"+nd.addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		conn, err := grpc.NewClient("passthrough:///"+nd.addr, insecureDial(),
 			grpc.WithDefaultCallOptions(grpc.MaxCallSendMsgSize(64<<20), grpc.MaxCallRecvMsgSize(64<<20)))
 		if err != nil {
 			t.Fatal(err)
@@ -234,4 +234,8 @@ func (nd *testNode) get(path string) (code int, body string) {
 		return 0, err.Error()
 	}
 	return resp.StatusCode, string(b)
+}
+
+func insecureDial() grpc.DialOption {
+	return grpc.WithTransportCredentials(insecure.NewCredentials())
 }
