@@ -294,7 +294,10 @@ func (s *services) unimplemented(t *testing.T) {
 		"member remove":  func() error { _, err := members.MemberRemove(ctx, &pb.MemberRemoveRequest{}); return err },
 		"member update":  func() error { _, err := members.MemberUpdate(ctx, &pb.MemberUpdateRequest{}); return err },
 		"member promote": func() error { _, err := members.MemberPromote(ctx, &pb.MemberPromoteRequest{}); return err },
-		"alarm":          func() error { _, err := m.Alarm(ctx, &pb.AlarmRequest{}); return err },
+		"alarm": func() error {
+			_, err := m.Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE})
+			return err
+		},
 		"defragment":     func() error { _, err := m.Defragment(ctx, &pb.DefragmentRequest{}); return err },
 		"move leader":    func() error { _, err := m.MoveLeader(ctx, &pb.MoveLeaderRequest{}); return err },
 		"downgrade":      func() error { _, err := m.Downgrade(ctx, &pb.DowngradeRequest{}); return err },

@@ -5,6 +5,8 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/pontoon-kv/pontoon/node/version"
 	"github.com/pontoon-kv/pontoon/proto"
@@ -50,6 +52,15 @@ func (m *Maintenance) Status(context.Context, *pb.StatusRequest) (*pb.StatusResp
 		resp.Errors = append(resp.Errors, "etcdserver: no leader")
 	}
 	return resp, nil
+}
+
+// Alarm lists alarms: none, since nothing raises one yet. Raising and clearing
+// by hand is refused rather than pretended.
+func (m *Maintenance) Alarm(_ context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
+	if r.Action != pb.AlarmRequest_GET {
+		return nil, status.Error(codes.Unimplemented, "alarms cannot be changed yet")
+	}
+	return &pb.AlarmResponse{Header: m.Header.Header(int64(m.Sequencer.Seen()))}, nil
 }
 
 // Hash is the hash of everything this node can see at the current revision.

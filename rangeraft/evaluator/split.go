@@ -13,8 +13,11 @@ import (
 // also cuts what lies across the key: locks keep their floor on both sides
 // (P35), registrations are clipped (P38).
 func (e *Evaluator) evalSplit(b *batch, op *pontoonpb.SplitOp) (*member, error) {
-	if !e.span.Contains(op.Key) || bytes.Equal(op.Key, e.span.Start) {
-		return nil, refusef("split key %q is not inside the range", op.Key)
+	if bytes.Equal(op.Key, e.span.Start) {
+		return nil, refusef("the key starts a range already")
+	}
+	if !e.span.Contains(op.Key) {
+		return nil, refusef("the split key is not inside the range")
 	}
 	if keys.MetaSpan.Contains(op.Key) {
 		return nil, refusef("the root range is not split")
