@@ -1,9 +1,10 @@
 package diff
 
 import (
+	"slices"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/protobuf/proto"
-	"slices"
 )
 
 type message = proto.Message
