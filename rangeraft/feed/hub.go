@@ -117,11 +117,14 @@ func (h *Hub) Subscribers() int {
 
 // Narrow changes the span and generation after a split or another change of
 // the descriptor. Subscribers that reach outside end with RANGE_MISMATCH and
-// the descriptors known (P21), after what was published before.
+// the descriptors known (P21), after what was published before. What the ring
+// holds of the other side goes: its own hub delivers that, and a subscriber to
+// all of this one would get it a second time (I1).
 func (h *Hub) Narrow(span proto.Span, generation uint64, known ...*pontoonpb.Descriptor) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.span, h.generation = span, generation
+	h.ring.narrow(span)
 	for s := range h.subs {
 		if span.Covers(s.span) {
 			s.offerCheckpoint(generation, h.closed)

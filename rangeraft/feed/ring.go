@@ -1,6 +1,8 @@
 package feed
 
 import (
+	"slices"
+
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
@@ -52,6 +54,22 @@ func (r *ring) drop() {
 		r.evicted = max(r.evicted, b.high)
 	}
 	r.items, r.first, r.bytes, r.on = nil, 0, 0, false
+}
+
+// narrow forgets changes outside the span.
+func (r *ring) narrow(span proto.Span) {
+	var kept []batch
+	r.bytes = 0
+	for _, b := range r.held() {
+		events := slices.DeleteFunc(slices.Clone(b.events), func(e *pontoonpb.ChangeEvent) bool {
+			return !span.Contains(internalKey(e))
+		})
+		if len(events) > 0 {
+			b = newBatch(b.index, events)
+			kept, r.bytes = append(kept, b), r.bytes+b.bytes
+		}
+	}
+	r.items, r.first = kept, 0
 }
 
 // serves reports whether every published change at or above from is held.
