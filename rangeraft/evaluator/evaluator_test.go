@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -231,6 +232,55 @@ func TestScanMergesOverlay(t *testing.T) {
 	}
 	equal(t, "scan", got, "a0 bb1 c1 d1 ")
 	equal(t, "count", resp[1].GetResponseRange().Count, 4)
+}
+
+// P17: a txn may change one key several times: a deletion "from key on" is not
+// checked against puts. Each change names what the one before left, and what
+// follows in flight sees the last.
+func TestP17SameKeyTwice(t *testing.T) {
+	r := userRig(t)
+	r.registerAll(7)
+	r.do(put("a", "0"), leasedPut("b", "0", 7), del("bb", "\x00"))
+	toEnd := &pb.RangeRequest{Key: []byte("a"), RangeEnd: []byte{0}, CountOnly: true}
+	read := txn(nil, []*pb.RequestOp{
+		rangeReq("b", 0), {Request: &pb.RequestOp_RequestRange{RequestRange: toEnd}}, putReq("x", "1", 0),
+	}, nil)
+	first := r.submit(
+		txn(nil, []*pb.RequestOp{delReq("b", "\x00"), putReq("b", "1", 7), delReq("a", "\x00"), putReq("c", "1", 7), delReq("c", "\x00")}, nil),
+		txn(nil, []*pb.RequestOp{putReq("b", "2", 7), delReq("b", "\x00"), putReq("b", "3", 0)}, nil),
+		read)
+	r.grant()
+	next := r.submit(read)
+	base, got := r.log[0].Effects[0].Rev, ""
+	for _, f := range r.log[0].Effects {
+		switch f.Kind {
+		case pontoonpb.EffectKind_EFFECT_PUT:
+			got += fmt.Sprintf("put %s@%d.%d create=%d version=%d lease=%d<%d fresh=%v\n",
+				f.Key[1:], f.Rev-base, f.Sub, f.CreateRevision-base, f.Version, f.Lease, f.PrevLease, f.Fresh)
+		case pontoonpb.EffectKind_EFFECT_DELETE:
+			got += fmt.Sprintf("del %s@%d.%d lease<%d fresh=%v\n", f.Key[1:], f.Rev-base, f.Sub, f.PrevLease, f.Fresh)
+		}
+	}
+	want := `del b@0.0 lease<7 fresh=true
+put b@0.1 create=0 version=1 lease=7<0 fresh=true
+del a@0.2 lease<0 fresh=true
+del b@0.3 lease<7 fresh=true
+put c@0.4 create=0 version=1 lease=7<0 fresh=true
+del c@0.5 lease<7 fresh=true
+put b@1.0 create=1 version=1 lease=7<0 fresh=true
+del b@1.1 lease<7 fresh=true
+put b@1.2 create=1 version=1 lease=0<0 fresh=true
+put x@2.0 create=2 version=1 lease=0<0 fresh=true
+`
+	equal(t, "effects", got, want)
+	r.settle()
+	for i, count := range map[RequestID]int64{first + 2: 1, next: 2} { // the later one counts x too
+		resp := r.reply(i).GetWrite().Response.GetResponseTxn().Responses
+		equal(t, "b", string(resp[0].GetResponseRange().Kvs[0].Value), "3")
+		equal(t, "count", resp[1].GetResponseRange().Count, count)
+	}
+	equal(t, "changes of b", len(r.m.versions[string(user("b"))]), 7)
+	equal(t, "b", r.get("b"), "3")
 }
 
 // History at a revision that is in flight waits until it is applied; history

@@ -115,8 +115,8 @@ func (m *machine) put(key []byte, v version) {
 		m.fail("key %q written at %d, closed was %d (P18)", key, v.rev, m.closed)
 	}
 	vs := m.versions[string(key)]
-	if n := len(vs); n > 0 && vs[n-1].rev > v.rev {
-		m.fail("key %q written at %d after %d", key, v.rev, vs[n-1].rev)
+	if n := len(vs); n > 0 && (vs[n-1].rev > v.rev || vs[n-1].rev == v.rev && vs[n-1].want >= v.want) {
+		m.fail("key %q written at %d.%d after %d.%d", key, v.rev, v.want, vs[n-1].rev, vs[n-1].want)
 	}
 	m.versions[string(key)] = append(vs, v)
 }

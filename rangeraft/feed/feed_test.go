@@ -115,7 +115,7 @@ func (r *reader) take(t *testing.T, e *engine, n int) {
 			return
 		}
 		for _, ev := range m.Events {
-			k := fmt.Sprintf("%s@%d", ev.Event.Kv.Key, ev.Event.Kv.ModRevision)
+			k := nameOf(ev)
 			if r.got[k] {
 				t.Fatalf("%s delivered twice", k)
 			}
@@ -130,11 +130,15 @@ func (r *reader) take(t *testing.T, e *engine, n int) {
 	}
 }
 
+func nameOf(e *pontoonpb.ChangeEvent) string {
+	return fmt.Sprintf("%s@%d.%d", e.Event.Kv.Key, e.Event.Kv.ModRevision, e.Sub)
+}
+
 // check verifies a checkpoint: everything at or below it has come (P22).
 func (r *reader) check(t *testing.T, e *engine, closed proto.Revision) {
 	for _, a := range e.applied {
 		for _, ev := range a.events {
-			k := fmt.Sprintf("%s@%d", ev.Event.Kv.Key, ev.Event.Kv.ModRevision)
+			k := nameOf(ev)
 			rev := revisionOf(ev)
 			if rev >= r.from && rev <= closed && r.span.Contains(internalKey(ev)) && !r.got[k] {
 				t.Fatalf("checkpoint %d before %s (from %d)", closed, k, r.from)
@@ -165,7 +169,12 @@ func interleave(t *testing.T, rng *rand.Rand) {
 				delayed = append(delayed, rev)
 				continue
 			}
-			evs = append(evs, change(string(rune('a'+rng.IntN(20))), rev, "v"))
+			key := string(rune('a' + rng.IntN(20)))
+			for sub := range 1 + rng.IntN(3) { // a revision may change a key several times (P17)
+				e := change(key, rev, "v")
+				e.Sub = int64(sub)
+				evs = append(evs, e)
+			}
 		}
 		if len(delayed) > 0 && rng.IntN(3) == 0 {
 			evs = append(evs, change(string(rune('a'+rng.IntN(20))), delayed[0], "late"))

@@ -3,6 +3,7 @@ package enginekey
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -81,7 +82,7 @@ func appendNumber(dst []byte, n uint64) []byte {
 // AppendVersion appends the key of one version of a user key (I2). The sub
 // must be in [0, MaxSub].
 func AppendVersion(dst, key []byte, rev proto.Revision, sub int64) []byte {
-	return AppendPosition(Append(dst, Versions, key), rev, sub)
+	return AppendPosition(Append(slices.Grow(dst, VersionLen(key)), Versions, key), rev, sub)
 }
 
 // AppendPosition turns the prefix of a user key into the key of a version.

@@ -112,13 +112,11 @@ func (s *sim) write() {
 	if s.rng.IntN(3) == 0 {
 		n += s.rng.IntN(4)
 	}
-	seen := map[string]bool{}
+	k := s.key()
 	for sub := range n {
-		k := s.key()
-		if seen[k] {
-			continue
+		if s.rng.IntN(3) > 0 { // else the same key again: a revision may change it several times (P17)
+			k = s.key()
 		}
-		seen[k] = true
 		s.writes = append(s.writes, &simWrite{key: k, rev: s.rev, sub: int64(sub), del: s.rng.IntN(4) == 0})
 	}
 }
