@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -109,7 +110,7 @@ func (a *attempt) learn(desc *pontoonpb.Descriptor, node proto.NodeID, re *proto
 	id := proto.RangeID(desc.RangeId)
 	a.free = false
 	switch re.Code {
-	case pontoonpb.RangeErrorCode_NOT_LEADER:
+	case pontoonpb.RangeErrorCode_NOT_LEADER, pontoonpb.RangeErrorCode_STALE_CLOSED: // a follower either way
 		hint := proto.NodeID(re.LeaderNode)
 		if hint == node {
 			hint = 0
@@ -138,9 +139,9 @@ func (a *attempt) final(err error) bool {
 		return true
 	}
 	switch re.Code {
-	case pontoonpb.RangeErrorCode_NOT_LEADER, pontoonpb.RangeErrorCode_RANGE_MISMATCH,
-		pontoonpb.RangeErrorCode_RANGE_NOT_FOUND, pontoonpb.RangeErrorCode_NOT_PROPOSED,
-		pontoonpb.RangeErrorCode_UNAVAILABLE:
+	case pontoonpb.RangeErrorCode_NOT_LEADER, pontoonpb.RangeErrorCode_STALE_CLOSED,
+		pontoonpb.RangeErrorCode_RANGE_MISMATCH, pontoonpb.RangeErrorCode_RANGE_NOT_FOUND,
+		pontoonpb.RangeErrorCode_NOT_PROPOSED, pontoonpb.RangeErrorCode_UNAVAILABLE:
 		return false
 	case pontoonpb.RangeErrorCode_AMBIGUOUS:
 		return !a.again // (P34)
@@ -199,12 +200,20 @@ func (s *Sender) locate(ctx context.Context, key []byte) (*pontoonpb.Descriptor,
 }
 
 // Cover returns the descriptors that together hold every key of the span, in
-// key order. It retries until ctx ends.
+// key order, each key once (P21). It retries until ctx ends.
 func (s *Sender) Cover(ctx context.Context, span proto.Span) ([]*pontoonpb.Descriptor, error) {
 	var out []*pontoonpb.Descriptor
 	var wait attempt
 	for rest := span; !rest.Empty(); {
 		d, err := s.locate(ctx, rest.Start)
+		if n := len(out); err == nil && n > 0 && !bytes.Equal(d.Span.Start, rest.Start) {
+			// It holds keys of the one before: one of the two is from before
+			// a split. If it is this one, the directory will know soon.
+			if d.Generation > out[n-1].Generation {
+				out, rest = nil, span
+			}
+			err = errSplit
+		}
 		if err != nil {
 			if wait.pause(ctx) != nil {
 				return nil, proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, "etcdserver: request timed out")
@@ -216,3 +225,6 @@ func (s *Sender) Cover(ctx context.Context, span proto.Span) ([]*pontoonpb.Descr
 	}
 	return out, nil
 }
+
+// errSplit says that descriptors do not fit together.
+var errSplit = errors.New("router: a range was split meanwhile")

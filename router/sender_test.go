@@ -71,6 +71,8 @@ func TestSend(t *testing.T) {
 		{"P34 ambiguous write", write, []error{code(pontoonpb.RangeErrorCode_AMBIGUOUS)}, pontoonpb.RangeErrorCode_AMBIGUOUS, []proto.NodeID{1}, 0},
 		{"P34 broken write", write, []error{broken}, pontoonpb.RangeErrorCode_AMBIGUOUS, []proto.NodeID{1}, 0},
 		{"P34 broken commit", commit, []error{broken}, pontoonpb.RangeErrorCode_AMBIGUOUS, []proto.NodeID{1}, 0},
+		{"follower that is behind", read, []error{&proto.RangeError{RangeError: &pontoonpb.RangeError{
+			Code: pontoonpb.RangeErrorCode_STALE_CLOSED, LeaderNode: 3}}}, 0, []proto.NodeID{1, 3}, 0},
 		{"broken read", read, []error{broken}, 0, []proto.NodeID{1, 2}, 0},
 		{"etcd's answer", read, []error{code(pontoonpb.RangeErrorCode_ETCD)}, pontoonpb.RangeErrorCode_ETCD, []proto.NodeID{1}, 0},
 		{"lock conflict", write, []error{code(pontoonpb.RangeErrorCode_LOCKED)}, pontoonpb.RangeErrorCode_LOCKED, []proto.NodeID{1}, 0},
@@ -120,6 +122,47 @@ func TestSendBacksOff(t *testing.T) {
 		}
 		if n := len(s.nodes); n < 20 || n > 80 {
 			t.Errorf("%d attempts in 7 s", n)
+		}
+	})
+}
+
+// lateDirectory still says what was before a split, then what is.
+type lateDirectory struct {
+	answers []*pontoonpb.Descriptor
+}
+
+func (d *lateDirectory) Lookup(context.Context, []byte) (*pontoonpb.Descriptor, error) {
+	first := d.answers[0]
+	if len(d.answers) > 1 {
+		d.answers = d.answers[1:]
+	}
+	return first, nil
+}
+
+// TestCoverDuringSplit: P21: a directory that lags behind a split must not make
+// parts overlap, or keys would be read, counted and deleted twice.
+func TestCoverDuringSplit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left, parent, right := rangeAt(7, 2, "a", "m"), rangeAt(7, 1, "a", "z"), rangeAt(8, 2, "m", "z")
+		cache := rangecache.New(left)
+		dir := &lateDirectory{answers: []*pontoonpb.Descriptor{parent, parent, right}}
+		sender := router.NewSender(cache, dir, &script{})
+		descs, err := sender.Cover(t.Context(), proto.Span{Start: []byte("b"), End: []byte("y")})
+		if err != nil || !slices.Equal(descs, []*pontoonpb.Descriptor{left, right}) {
+			t.Errorf("cover %v, %v", descs, err)
+		}
+	})
+}
+
+// TestCoverDuringMerge: what was found first is the older one.
+func TestCoverDuringMerge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left, merged := rangeAt(7, 2, "a", "m"), rangeAt(7, 3, "a", "z")
+		dir := &lateDirectory{answers: []*pontoonpb.Descriptor{merged}}
+		sender := router.NewSender(rangecache.New(left), dir, &script{})
+		descs, err := sender.Cover(t.Context(), proto.Span{Start: []byte("b"), End: []byte("y")})
+		if err != nil || !slices.Equal(descs, []*pontoonpb.Descriptor{merged}) {
+			t.Errorf("cover %v, %v", descs, err)
 		}
 	})
 }

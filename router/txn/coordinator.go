@@ -1,6 +1,7 @@
 package txn
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"slices"
@@ -151,8 +152,22 @@ func (c *Coordinator) readable(ctx context.Context, w *write, accesses []etcdop.
 	}), nil
 }
 
-// cover returns the ranges of several spans, each once.
+// cover returns the ranges of several spans, each once. Spans are covered one
+// after the other, and a split between two would make the ranges overlap: then
+// it starts over.
 func (c *Coordinator) cover(ctx context.Context, spans []proto.Span) ([]*pontoonpb.Descriptor, error) {
+	for {
+		out, err := c.coverOnce(ctx, spans)
+		if err != nil || disjointRanges(out) {
+			return out, err
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *Coordinator) coverOnce(ctx context.Context, spans []proto.Span) ([]*pontoonpb.Descriptor, error) {
 	var out []*pontoonpb.Descriptor
 	for _, s := range union(spans) {
 		descs, err := c.sender.Cover(ctx, s)
@@ -160,12 +175,22 @@ func (c *Coordinator) cover(ctx context.Context, spans []proto.Span) ([]*pontoon
 			return nil, err
 		}
 		for _, d := range descs {
-			if n := len(out); n == 0 || out[n-1].RangeId != d.RangeId {
+			if n := len(out); n == 0 || out[n-1].RangeId != d.RangeId || out[n-1].Generation != d.Generation {
 				out = append(out, d)
 			}
 		}
 	}
 	return out, nil
+}
+
+// disjointRanges reports whether descriptors in key order do not overlap.
+func disjointRanges(ds []*pontoonpb.Descriptor) bool {
+	for i := 1; i < len(ds); i++ {
+		if bytes.Compare(ds[i-1].Span.End, ds[i].Span.Start) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *Coordinator) newID() *pontoonpb.TxnID {

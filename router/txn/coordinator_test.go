@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
 // conflicting grants the anchor's lock and refuses the next; then the client's
@@ -43,5 +45,34 @@ func TestTimeEndsInConflict(t *testing.T) {
 	}})
 	if !errors.Is(err, context.Canceled) || resp != nil {
 		t.Errorf("%v, %v", resp, err)
+	}
+}
+
+// splitting answers each Cover from the next of its answers, then the last.
+type splitting struct {
+	Sender
+	answers [][]*pontoonpb.Descriptor
+}
+
+func (s *splitting) Cover(context.Context, proto.Span) ([]*pontoonpb.Descriptor, error) {
+	first := s.answers[0]
+	if len(s.answers) > 1 {
+		s.answers = s.answers[1:]
+	}
+	return first, nil
+}
+
+// TestCoverStartsOver: P21: a split between two spans must neither leave keys
+// without a lock nor lock them in two ranges.
+func TestCoverStartsOver(t *testing.T) {
+	ranges := threeRanges()
+	left, right := ranges[1], ranges[2]
+	parent := &pontoonpb.Descriptor{RangeId: left.RangeId, Span: &pontoonpb.Span{Start: left.Span.Start, End: right.Span.End}}
+	left.Generation, right.Generation = 2, 2
+	c := &Coordinator{sender: &splitting{answers: [][]*pontoonpb.Descriptor{{left}, {parent}, {left}, {right}}}}
+	a, b := keys.Point(left.Span.Start), keys.Point(right.Span.Start)
+	got, err := c.cover(t.Context(), []proto.Span{a, b})
+	if err != nil || !slices.Equal(got, []*pontoonpb.Descriptor{left, right}) {
+		t.Errorf("cover %v, %v", got, err)
 	}
 }
