@@ -236,12 +236,15 @@ func (m *Mux) unhold(w *Watcher) []*Change {
 }
 
 // emit queues a response with whole revisions; false: the stream has no room.
+// History comes under the header of the time when it was read, which live
+// changes may have to reach first: headers never go back.
 func (m *Mux) emit(w *Watcher, header proto.Revision, changes []*Change) bool {
 	if !m.Room(w.group) {
 		return false
 	}
 	last := changes[len(changes)-1].Rev
-	m.queue(w.group, Item{Kind: Events, Watcher: w, ID: w.ID, Revision: header, Changes: changes})
+	w.header = max(w.header, header)
+	m.queue(w.group, Item{Kind: Events, Watcher: w, ID: w.ID, Revision: w.header, Changes: changes})
 	w.next, w.lastEvent, w.quiet = last+1, last, false
 	w.group.told = max(w.group.told, last)
 	return true

@@ -151,6 +151,33 @@ func TestJoinRefusesToHoldTooMuch_P27(t *testing.T) {
 	}
 }
 
+// A watcher that starts in the past gets history under the current revision;
+// live events that are older than that do not take its header back.
+func TestHeadersNeverGoBack(t *testing.T) {
+	m, ps := gateway(Limits{})
+	g := m.NewGroup()
+	w, err := m.Create(g, Spec{Key: []byte("a"), End: []byte("z"), Start: 9}, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if needs, ok := m.Join(w, 20); !ok || len(needs) != 1 || !m.Finish(w, changes(9, "b"), 20) {
+		t.Fatalf("not live: %v %v", needs, ok)
+	}
+	var headers []proto.Revision
+	for _, rev := range []proto.Revision{15, 21} {
+		m.Deliver(ps[0], changes(rev, "c"))
+		closeAt(m, ps[0], int64(rev))
+	}
+	for _, it := range m.Take(g, 1<<20, 1<<30) {
+		if it.Kind == Events {
+			headers = append(headers, it.Revision)
+		}
+	}
+	if !slices.Equal(headers, []proto.Revision{20, 20, 21}) {
+		t.Fatalf("headers %v", headers)
+	}
+}
+
 // P26, quirk 33: when a progress request is silent.
 func TestSilentProgress_P26(t *testing.T) {
 	m, _ := gateway(Limits{})

@@ -53,7 +53,8 @@ type Watcher struct {
 	heldHigh  proto.Revision
 
 	lastEvent proto.Revision
-	quiet     bool // no event since the last periodic tick
+	header    proto.Revision // of the last response with events
+	quiet     bool           // no event since the last periodic tick
 
 	// Tag belongs to the driver.
 	Tag any
