@@ -180,8 +180,8 @@ func (r *Replica) readUnderLocks(op *pontoonpb.RangeOp, lock *pontoonpb.LockOp, 
 	out.CompactFloor = int64(v.floor)
 	for _, req := range lock.Reads {
 		rev := proto.Revision(req.Revision)
-		if err := v.check(rev, false); err != nil {
-			return err
+		if err := v.check(rev, true); err != nil {
+			return err // not etcd's answer: an earlier operation may be refused first
 		}
 		read, err := v.read(span, req, orLatest(rev), true)
 		if err != nil {
