@@ -107,6 +107,9 @@ func (r *replicas) read(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.
 			return reply, err
 		}
 	}
+	if read := op.GetRead(); read != nil {
+		read.Serializable = false // the leader closes by waiting, not by refusing
+	}
 	return r.sender.Send(ctx, op)
 }
 
