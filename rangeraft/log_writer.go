@@ -1,6 +1,7 @@
 package rangeraft
 
 import (
+	"runtime"
 	"sync"
 
 	"go.etcd.io/raft/v3"
@@ -86,6 +87,7 @@ func (w *logWriter) run() {
 			return
 		}
 		<-w.wake
+		runtime.Gosched() // what other replicas are about to append shares the sync
 	}
 }
 

@@ -73,6 +73,9 @@ type Options struct {
 	Feed feed.Options
 	// MaxBatchBytes bounds the effects of one entry. Default 1 MiB.
 	MaxBatchBytes int
+	// PipelineAt is how many writes must wait on a range for an entry of their
+	// own while another one is in flight. Default 8.
+	PipelineAt int
 }
 
 // Validate fills defaults and names what is missing.
@@ -98,6 +101,7 @@ func (o *Options) Validate() error {
 	setDefault(&o.Snapshots, 2)
 	setDefault(&o.SnapshotBytesPerSecond, 64<<20)
 	setDefault(&o.MaxBatchBytes, 1<<20)
+	setDefault(&o.PipelineAt, 8)
 	if o.ElectionTicks < 4 {
 		return fmt.Errorf("rangeraft: ElectionTicks %d leaves no leader lease", o.ElectionTicks)
 	}

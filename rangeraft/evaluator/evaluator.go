@@ -94,9 +94,9 @@ func (e *Evaluator) Drain() []Action {
 func (e *Evaluator) emit(a Action) { e.actions = append(e.actions, a) }
 
 // pump evaluates batches until one waits for its numbers, a barrier is in
-// flight, or nothing waits.
+// flight, or too little waits.
 func (e *Evaluator) pump() {
-	for e.ask == nil && !e.barrierInFlight() {
+	for e.ask == nil && !e.barrierInFlight() && !e.gathering() {
 		b := e.nextBatch()
 		if b == nil {
 			break
@@ -116,6 +116,11 @@ func (e *Evaluator) pump() {
 		e.lastBatch++
 		e.send(&batch{id: e.lastBatch})
 	}
+}
+
+// gathering: something is in flight and what waits is not worth an entry yet.
+func (e *Evaluator) gathering() bool {
+	return len(e.inflight) > 0 && len(e.queue) < e.opts.PipelineAt
 }
 
 // barrierInFlight: from proposing a split or a span deletion until its fate is

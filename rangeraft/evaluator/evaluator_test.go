@@ -45,6 +45,34 @@ func TestPipeline(t *testing.T) {
 	equal(t, "a", r.get("a"), "")
 }
 
+// Few requests wait while an entry is in flight, enough of them get one beside
+// it, and what waited goes on when the entry is applied or dropped.
+func TestPipelineAt(t *testing.T) {
+	r := userRig(t)
+	r.ev.opts.PipelineAt = 3
+	r.submit(put("a", "1"))
+	r.grant()
+	r.submit(put("b", "1"), put("c", "1"))
+	equal(t, "asks of two behind an entry", len(r.asks), 0)
+	r.submit(put("d", "1"))
+	equal(t, "numbers for three behind an entry", r.asks[0].Count, 3)
+	r.grant()
+	last := r.submit(put("e", "1"))
+	r.apply()
+	equal(t, "asks while the second entry is in flight", len(r.asks), 0)
+	r.apply()
+	equal(t, "numbers once nothing is in flight", r.asks[0].Count, 1)
+	r.settle()
+	equal(t, "header", r.revision(last), 15)
+	r.submit(put("f", "1"))
+	r.grant()
+	r.submit(put("g", "1"))
+	r.ev.Dropped(r.log[0].Batch)
+	r.log = nil
+	r.drain()
+	equal(t, "numbers after a dropped entry", r.asks[0].Count, 1)
+}
+
 // P11: a request without a number answers with the number before its place,
 // and only when what it observed is applied and the lease can be checked.
 func TestP11NoNumberWaitsForWhatItSaw(t *testing.T) {
@@ -246,7 +274,9 @@ func TestP17SameKeyTwice(t *testing.T) {
 		rangeReq("b", 0), {Request: &pb.RequestOp_RequestRange{RequestRange: toEnd}}, putReq("x", "1", 0),
 	}, nil)
 	first := r.submit(
-		txn(nil, []*pb.RequestOp{delReq("b", "\x00"), putReq("b", "1", 7), delReq("a", "\x00"), putReq("c", "1", 7), delReq("c", "\x00")}, nil),
+		txn(nil, []*pb.RequestOp{
+			delReq("b", "\x00"), putReq("b", "1", 7), delReq("a", "\x00"), putReq("c", "1", 7), putReq("d", "1", 0), delReq("c", "\x00"),
+		}, nil),
 		txn(nil, []*pb.RequestOp{putReq("b", "2", 7), delReq("b", "\x00"), putReq("b", "3", 0)}, nil),
 		read)
 	r.grant()
@@ -266,7 +296,9 @@ put b@0.1 create=0 version=1 lease=7<0 fresh=true
 del a@0.2 lease<0 fresh=true
 del b@0.3 lease<7 fresh=true
 put c@0.4 create=0 version=1 lease=7<0 fresh=true
-del c@0.5 lease<7 fresh=true
+put d@0.5 create=0 version=1 lease=0<0 fresh=true
+del c@0.6 lease<7 fresh=true
+del d@0.7 lease<0 fresh=true
 put b@1.0 create=1 version=1 lease=7<0 fresh=true
 del b@1.1 lease<7 fresh=true
 put b@1.2 create=1 version=1 lease=0<0 fresh=true

@@ -132,6 +132,24 @@ func (e *Evaluator) beginRevoke(txn txnKey, op *pontoonpb.LockOp) (bool, error) 
 	return false, err
 }
 
+// ResumeRevokes begins with the lessor what an earlier leader, or the range
+// before a split, had begun: a lease whose record is locked is not renewed
+// before the outcome (P39). The driver calls it whenever the lessor has gained
+// lease records.
+func (e *Evaluator) ResumeRevokes() {
+	if e.opts.Lessor == nil {
+		return
+	}
+	e.locks.overlapping(e.span.Intersect(keys.LeaseSpan), func(h *held) bool {
+		id, ok := keys.LeaseOf(h.span.Start)
+		if ok && h.isPoint() && h.mode() == pontoonpb.LockMode_LOCK_WRITE && h.removedBy == 0 && h.revoke == 0 &&
+			e.opts.Lessor.BeginRevoke(id, 0, 0) == nil {
+			h.revoke = id
+		}
+		return true
+	})
+}
+
 // take adds a lock, unless the txn holds the very same one.
 func (e *Evaluator) take(b *batch, txn txnKey, anchor []byte, what *pontoonpb.LockSpan) *held {
 	span := proto.SpanOf(what.Span)

@@ -19,10 +19,14 @@ type Options struct {
 	Lessor     Lessor        // nil: the range holds no lease records
 	Now        time.Duration // the driver's monotonic clock, as in Tick
 
-	MaxBatchBytes    int           // effects of one entry, roughly; 0: 1 MiB
-	MaxBatchRequests int           // 0: 4096
-	SpanDeleteKeys   int64         // a deletion of more keys becomes a span deletion (P36); 0: 1000
-	BlockedAfter     time.Duration // a txn's locks are asked about after (P32); 0: 1 s
+	MaxBatchBytes    int // effects of one entry, roughly; 0: 1 MiB
+	MaxBatchRequests int // 0: 4096
+	// PipelineAt is how many requests must wait before a batch is evaluated while
+	// another one is in flight. Fewer wait for its apply, so that a range that is
+	// asked often enough gets fewer and larger entries. 0: 1, never wait.
+	PipelineAt     int
+	SpanDeleteKeys int64         // a deletion of more keys becomes a span deletion (P36); 0: 1000
+	BlockedAfter   time.Duration // a txn's locks are asked about after (P32); 0: 1 s
 }
 
 func (o *Options) withDefaults() (Options, error) {
@@ -35,6 +39,9 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	if r.MaxBatchRequests == 0 {
 		r.MaxBatchRequests = 4096
+	}
+	if r.PipelineAt == 0 {
+		r.PipelineAt = 1
 	}
 	if r.SpanDeleteKeys == 0 {
 		r.SpanDeleteKeys = 1000

@@ -286,8 +286,13 @@ func (r *simRange) elect() {
 		r.applyOne()
 	}
 	r.term++
+	pipelineAt := 1
+	if r.s.chance(50) {
+		pipelineAt = 3
+	}
 	ev, err := New(Options{
-		Term: proto.Term(r.term), Descriptor: r.m.desc, Closed: r.m.closed, State: r.m, Numbers: r, Now: r.s.now,
+		PipelineAt: pipelineAt,
+		Term:       proto.Term(r.term), Descriptor: r.m.desc, Closed: r.m.closed, State: r.m, Numbers: r, Now: r.s.now,
 		SpanDeleteKeys: 3, BlockedAfter: time.Second, MaxBatchRequests: 5,
 	})
 	if err != nil {

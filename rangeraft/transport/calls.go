@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -265,6 +266,7 @@ func (c *caller) stream(ctx context.Context) (heard bool, err error) {
 		}
 		select {
 		case <-c.wake:
+			runtime.Gosched() // what is about to be queued goes along
 		case err := <-ended:
 			return heard, err
 		}

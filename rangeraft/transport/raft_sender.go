@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -131,6 +132,7 @@ func (s *raftSender) stream(ctx context.Context) (sent bool, err error) {
 		if frame == nil && !fresh {
 			select {
 			case <-s.wake:
+				runtime.Gosched() // what is about to be queued goes along
 				continue
 			case <-stream.Context().Done():
 				return sent, streamError(stream)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -188,6 +189,7 @@ func (c *callee) write(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoo
 		}
 		select {
 		case <-c.wake:
+			runtime.Gosched() // what is about to be answered goes along
 		case <-c.ctx.Done():
 			return status.FromContextError(c.ctx.Err()).Err()
 		}
