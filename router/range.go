@@ -95,8 +95,9 @@ const (
 	// node to reach what this gateway answered before.
 	catchUp = 100 * time.Millisecond
 	// askQuorum is how long it then asks the leaders, before it concludes that
-	// no quorum is reachable and answers what is here.
-	askQuorum = time.Second
+	// no quorum is reachable and answers what is here. Longer than an election,
+	// and than a busy machine holds a request up.
+	askQuorum = 3 * time.Second
 	// rememberLost is how long no quorum is asked after that.
 	rememberLost = 2 * time.Second
 	pollClose    = 2 * time.Millisecond
