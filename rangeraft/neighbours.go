@@ -9,7 +9,9 @@ import (
 	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
-// tellLessor hands the lease records of the range to the lessor.
+// tellLessor hands the lease records of the range to the lessor, and the
+// revocations that were begun before (P39). In a term in which it did so
+// already this tells of a narrower span; leases that stay keep their time.
 func (r *Replica) tellLessor() {
 	span := r.span().Intersect(keys.LeaseSpan)
 	if r.s.opts.Lessor == nil || span.Empty() {
@@ -30,6 +32,7 @@ func (r *Replica) tellLessor() {
 	}
 	r.lessor = true
 	r.s.opts.Lessor.Gained(r.id, r.leaderTerm, span, records)
+	r.ev.ResumeRevokes()
 }
 
 func (r *Replica) tellDirectory(d *pontoonpb.Descriptor) {

@@ -48,7 +48,8 @@ type Resolver interface {
 
 // Lessor keeps the times of the leases whose records lie in ranges led here.
 type Lessor interface {
-	// Gained starts a leadership over the records of a lease range.
+	// Gained starts a leadership over the records of a lease range. Again in the
+	// same term: a split left it with this span; revocations there go on.
 	Gained(id proto.RangeID, term proto.Term, span proto.Span, records []*pontoonpb.LeaseRecord)
 	// Lost ends it. It may be called without Gained before.
 	Lost(id proto.RangeID)

@@ -117,20 +117,14 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 	r.hub.Narrow(proto.SpanOf(left.Span), left.Generation, left, right)
 	if r.leading {
 		r.tellDirectory(left)
-		r.narrowLessor()
+		if r.lessor {
+			r.tellLessor() // it gives up the lease records that went to the right side
+		}
 		n.post(func() {
 			// The others may not have applied the split yet: again at the next ticks.
 			if n.retry = 2 * n.s.opts.ElectionTicks; n.promise.Free(n.s.opts.Now()) {
 				n.campaign()
 			}
 		})
-	}
-}
-
-// narrowLessor gives up the lease records that went to the right side.
-func (r *Replica) narrowLessor() {
-	if r.lessor {
-		r.s.opts.Lessor.Lost(r.id)
-		r.tellLessor()
 	}
 }
