@@ -51,6 +51,9 @@ func rangeAt(id, generation uint64, start, end string) *pontoonpb.Descriptor {
 // TestSend: what is followed, what is sent again, and what is not (P34).
 func TestSend(t *testing.T) {
 	code := func(c pontoonpb.RangeErrorCode) error { return proto.Errorf(c, "test") }
+	stale := func(leader uint64) error {
+		return &proto.RangeError{RangeError: &pontoonpb.RangeError{Code: pontoonpb.RangeErrorCode_STALE_CLOSED, LeaderNode: leader}}
+	}
 	read := &pontoonpb.RangeOp{Op: &pontoonpb.RangeOp_Read{Read: &pontoonpb.ReadOp{}}}
 	write := &pontoonpb.RangeOp{Op: &pontoonpb.RangeOp_Write{Write: &pontoonpb.WriteOp{}}}
 	commit := &pontoonpb.RangeOp{Op: &pontoonpb.RangeOp_Commit{Commit: &pontoonpb.CommitOp{}}}
@@ -66,6 +69,8 @@ func TestSend(t *testing.T) {
 		{"straight", write, nil, 0, []proto.NodeID{1}, 0},
 		{"leader hint", write, []error{proto.NotLeader(3)}, 0, []proto.NodeID{1, 3}, 0},
 		{"no hint", write, []error{proto.NotLeader(0), proto.NotLeader(0)}, 0, []proto.NodeID{1, 2, 3}, 0},
+		{"follower not closed far enough", read, []error{stale(3)}, 0, []proto.NodeID{1, 3}, 0},
+		{"leader not closed far enough", read, []error{proto.NotLeader(2), stale(2)}, 0, []proto.NodeID{1, 2, 2}, 0},
 		{"refused write", write, []error{code(pontoonpb.RangeErrorCode_NOT_PROPOSED)}, 0, []proto.NodeID{1, 2}, 0},
 		{"stopping node", write, []error{code(pontoonpb.RangeErrorCode_UNAVAILABLE)}, 0, []proto.NodeID{1, 2}, 0},
 		{"P34 ambiguous write", write, []error{code(pontoonpb.RangeErrorCode_AMBIGUOUS)}, pontoonpb.RangeErrorCode_AMBIGUOUS, []proto.NodeID{1}, 0},
