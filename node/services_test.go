@@ -298,9 +298,9 @@ func (s *services) unimplemented(t *testing.T) {
 			_, err := m.Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE})
 			return err
 		},
-		"defragment":     func() error { _, err := m.Defragment(ctx, &pb.DefragmentRequest{}); return err },
-		"move leader":    func() error { _, err := m.MoveLeader(ctx, &pb.MoveLeaderRequest{}); return err },
-		"downgrade":      func() error { _, err := m.Downgrade(ctx, &pb.DowngradeRequest{}); return err },
+		"defragment":  func() error { _, err := m.Defragment(ctx, &pb.DefragmentRequest{}); return err },
+		"move leader": func() error { _, err := m.MoveLeader(ctx, &pb.MoveLeaderRequest{}); return err },
+		"downgrade":   func() error { _, err := m.Downgrade(ctx, &pb.DowngradeRequest{}); return err },
 		"snapshot": func() error {
 			stream, err := m.Snapshot(ctx, &pb.SnapshotRequest{})
 			if err == nil {

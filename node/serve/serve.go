@@ -96,6 +96,7 @@ type Servers struct {
 	grpc  []*grpc.Server
 	http  []*http.Server
 	mux   []cmux.CMux
+	open  []*tracked
 	wg    sync.WaitGroup
 }
 
@@ -115,7 +116,8 @@ func (s *Servers) Peers(srv *grpc.Server, ls []net.Listener) {
 func (s *Servers) Both(srv *grpc.Server, handler http.Handler, ls []net.Listener) {
 	s.grpc = append(s.grpc, srv)
 	for _, l := range ls {
-		m := cmux.New(l)
+		open := track(l)
+		m := cmux.New(open)
 		h2 := m.Match(cmux.HTTP2())
 		h1 := m.Match(cmux.HTTP1Fast())
 		web := &http.Server{
@@ -123,7 +125,7 @@ func (s *Servers) Both(srv *grpc.Server, handler http.Handler, ls []net.Listener
 			ReadHeaderTimeout: 5 * time.Minute,
 			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		}
-		s.mux = append(s.mux, m)
+		s.mux, s.open = append(s.mux, m), append(s.open, open)
 		s.http = append(s.http, web)
 		s.run(func() error { return srv.Serve(h2) })
 		s.run(func() error { return web.Serve(h1) })
@@ -168,6 +170,9 @@ func (s *Servers) Stop(grace time.Duration) {
 	}
 	for _, m := range s.mux {
 		m.Close()
+	}
+	for _, o := range s.open {
+		o.closeConns()
 	}
 	s.wg.Wait()
 }

@@ -1,0 +1,61 @@
+package serve
+
+import (
+	"net"
+	"sync"
+)
+
+// tracked is a listener that can close what it accepted: a connection that
+// never says a word belongs to no server yet, and nothing else would end it.
+type tracked struct {
+	net.Listener
+
+	mu     sync.Mutex
+	conns  map[*trackedConn]struct{}
+	closed bool
+}
+
+type trackedConn struct {
+	net.Conn
+	from *tracked
+}
+
+func track(l net.Listener) *tracked {
+	return &tracked{Listener: l, conns: map[*trackedConn]struct{}{}}
+}
+
+// Accept implements net.Listener.
+func (t *tracked) Accept() (net.Conn, error) {
+	c, err := t.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	tc := &trackedConn{c, t}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		c.Close()
+		return nil, net.ErrClosed
+	}
+	t.conns[tc] = struct{}{}
+	return tc, nil
+}
+
+// Close implements net.Conn.
+func (c *trackedConn) Close() error {
+	c.from.mu.Lock()
+	delete(c.from.conns, c)
+	c.from.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// closeConns closes what is still open, and what is accepted from now on.
+func (t *tracked) closeConns() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	for c := range t.conns {
+		c.Conn.Close()
+	}
+	clear(t.conns)
+}
