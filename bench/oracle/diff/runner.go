@@ -233,7 +233,11 @@ func (r *Runner) saw(o Op, oracle, subject answer) {
 		r.progress.Refusals.Add(1)
 	}
 	r.state.Now = max(r.state.Now, headerRevision(oracle))
-	gw := o.Gateway % len(r.floors)
+	gateway := o.Gateway
+	if st := r.subject.streams[o.N]; o.Kind == KindWatch && st != nil {
+		gateway = st.gateway // where the stream was opened
+	}
+	gw := gateway % len(r.floors)
 	r.floors[gw] = max(r.floors[gw], headerRevision(subject))
 }
 

@@ -66,3 +66,15 @@ func TestStaleReadsAreChecked(t *testing.T) {
 		t.Errorf("%v, %v", d, err)
 	}
 }
+
+// What a watch stream answers comes from the gateway that it was opened at.
+func TestFloorsOfStreams(t *testing.T) {
+	r := &Runner{
+		subject: &side{streams: map[int]*stream{2: {gateway: 1}}}, floors: make([]int64, 3), progress: new(Progress),
+	}
+	said := answer{msg: &pb.WatchResponse{Header: &pb.ResponseHeader{Revision: 5}}}
+	r.saw(Op{Kind: KindWatch, Gateway: 0, N: 2}, said, said)
+	if r.floors[0] != 0 || r.floors[1] != 5 {
+		t.Errorf("floors %v", r.floors)
+	}
+}
