@@ -21,8 +21,10 @@ import (
 // numbers is the sequencer client as rangeraft wants it.
 type numbers struct{ *client.Client }
 
-func (n numbers) Ask(count int64, done func(rangeraft.Grant, error)) {
-	n.Client.Ask(count, func(g client.Grant, err error) { done(rangeraft.Grant(g), err) })
+func (n numbers) Ask(count int64, floor proto.Revision, done func(rangeraft.Grant, error)) {
+	under := n.Client.Epochs()
+	under.Floor = floor
+	n.Client.AskUnder(under, count, func(g client.Grant, err error) { done(rangeraft.Grant(g), err) })
 }
 
 // revisions is the sequencer client as the gateway's services want it.

@@ -93,7 +93,7 @@ func (c *seqClient) raise(r proto.Revision) {
 	c.seen = max(c.seen, r)
 }
 
-func (c *seqClient) Ask(n int64, done func(Grant, error)) {
+func (c *seqClient) Ask(n int64, _ proto.Revision, done func(Grant, error)) {
 	c.line <- func() {
 		g := c.s.take(n)
 		c.raise(max(g.Read, g.First+proto.Revision(n)-1))

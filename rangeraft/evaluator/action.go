@@ -18,6 +18,9 @@ type RequestID uint64
 type Ask struct {
 	Token uint64
 	Count int64
+	// Floor is the compaction floor that the batch was evaluated under: what is
+	// asked for is granted only if that is still the floor (P9).
+	Floor proto.Revision
 }
 
 // Grant is the sequencer's answer to an Ask.

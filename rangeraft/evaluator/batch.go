@@ -15,6 +15,7 @@ type batch struct {
 	members []*member
 	effects []*pontoonpb.Effect
 	bytes   int
+	floor   proto.Revision // of the cluster, as known when its evaluation began (P9)
 	split   *pontoonpb.Split
 
 	numbers  int64          // how many revisions it takes

@@ -46,7 +46,7 @@ const (
 
 // nextBatch evaluates what waits, in order; nil if nothing can be evaluated.
 func (e *Evaluator) nextBatch() *batch {
-	b := &batch{id: e.lastBatch + 1}
+	b := &batch{id: e.lastBatch + 1, floor: e.opts.Numbers.Floor()}
 	for len(b.members) < e.opts.MaxBatchRequests && b.bytes < e.opts.MaxBatchBytes {
 		r := e.pop()
 		if r == nil {

@@ -103,14 +103,14 @@ func (e *Evaluator) pump() {
 		}
 		if b.needsAsk {
 			e.pending = b
-			e.openAsk(b.numbers)
+			e.openAsk(b.numbers, b.floor)
 			return
 		}
 		e.bind(b, 0)
 		e.propose(b)
 	}
 	if e.ask == nil && len(e.onSeen) > 0 {
-		e.openAsk(0)
+		e.openAsk(0, e.opts.Numbers.Floor())
 	}
 	if e.truncate != nil && e.pending == nil && !e.barrierInFlight() {
 		e.lastBatch++
@@ -135,10 +135,10 @@ func (e *Evaluator) seenNow() proto.Revision {
 	return max(e.seen, e.closed, e.opts.Numbers.Seen())
 }
 
-func (e *Evaluator) openAsk(count int64) {
+func (e *Evaluator) openAsk(count int64, floor proto.Revision) {
 	e.tokens++
 	e.ask = &openAsk{token: e.tokens, count: count, above: e.seenNow()}
-	e.emit(Ask{Token: e.tokens, Count: count})
+	e.emit(Ask{Token: e.tokens, Count: count, Floor: floor})
 }
 
 // Granted hands in the answer to the Ask with the token. After an error the
@@ -163,7 +163,7 @@ func (e *Evaluator) Granted(token uint64, g Grant, err error) {
 		return
 	case ask.count > 0 && g.First <= ask.above, ask.count == 0 && g.Read < ask.above:
 		if e.pending = b; b != nil { // P13
-			e.openAsk(b.numbers)
+			e.openAsk(b.numbers, b.floor)
 		}
 		return
 	}

@@ -201,6 +201,20 @@ func TestP9EpochsChanged(t *testing.T) {
 	equal(t, "compacted", r.reply(id+1).GetError().GetMessage(), "etcdserver: mvcc: required revision has been compacted")
 }
 
+// P9: an ask names the floor that its batch was evaluated under, also when it
+// is sent again and a newer one is known by then.
+func TestP9AskNamesFloorOfEvaluation(t *testing.T) {
+	r := userRig(t)
+	r.floorSeen = 3
+	r.submit(put("a", "1"))
+	equal(t, "floor", r.asks[0].Floor, 3)
+	r.floorSeen = 4
+	r.granted(Grant{First: 5, Read: 4}, nil) // of a deposed sequencer
+	equal(t, "floor of the second ask", r.asks[0].Floor, 3)
+	r.granted(Grant{EpochsChanged: true}, nil)
+	equal(t, "floor of the second evaluation", r.asks[0].Floor, 4)
+}
+
 // P14: a compare that the missing number decides ends the batch.
 func TestP14UndecidedCompareEndsBatch(t *testing.T) {
 	r := userRig(t)
