@@ -320,3 +320,39 @@ func (s *services) unimplemented(t *testing.T) {
 		}
 	}
 }
+
+// P28: a serializable read through a gateway is not older than what a watch of
+// that gateway delivered, although replicas may lag.
+func TestSerializableAfterWatch(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3, nil)
+	c.nodes[0].split("m")
+	ctx := within(t, 30*time.Second)
+	for _, nd := range c.nodes {
+		stream, err := nd.watch().Watch(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{Key: []byte("a")}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil { // created
+			t.Fatal(err)
+		}
+		for i := range 30 {
+			c.nodes[i%3].put("a", fmt.Sprint(i))
+			got, err := stream.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			rev := got.Events[len(got.Events)-1].Kv.ModRevision
+			for _, key := range []string{"a", "z"} { // also in a range that is idle
+				resp, err := nd.kv().Range(ctx, &pb.RangeRequest{Key: []byte(key), Serializable: true})
+				if err != nil || resp.Header.Revision < rev || key == "a" && resp.Kvs[0].ModRevision < rev {
+					t.Fatalf("%v, %v after %d was delivered", resp, err, rev)
+				}
+			}
+		}
+	}
+}

@@ -95,7 +95,8 @@ func AppendPosition(prefix []byte, rev proto.Revision, sub int64) []byte {
 // VersionLen is the length of AppendVersion's result.
 func VersionLen(key []byte) int { return len(key) + 2 + versionSuffix }
 
-// AppendLease appends the key of a lease index entry.
+// AppendLease appends the key of a lease index entry: in key order, so that a
+// span of keys carries its part of the index (P40).
 func AppendLease(dst, key []byte, lease proto.LeaseID) []byte {
 	return appendNumber(Append(dst, LeaseIdx, key), uint64(lease))
 }
