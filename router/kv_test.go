@@ -329,10 +329,11 @@ func TestSerializable(t *testing.T) {
 		if got, rev := get(); got != "abcdefgh" || rev != 9 || replicas.pushed != 9 {
 			t.Errorf("after an answer at 9: %s at %d, pushed %d", got, rev, replicas.pushed)
 		}
-		// P8: what a client names never closes anything.
+		// P8: what a client names never closes anything, and is not waited for.
+		began := time.Now()
 		far := everything(func(r *pb.RangeRequest) { r.Serializable, r.Revision = true, 1<<40 })
-		if _, err := kv.Range(t.Context(), far); err != rpctypes.ErrGRPCFutureRev || replicas.pushed != 9 {
-			t.Errorf("named revision: %v, pushed %d", err, replicas.pushed)
+		if _, err := kv.Range(t.Context(), far); err != rpctypes.ErrGRPCFutureRev || replicas.pushed != 9 || time.Since(began) > 0 {
+			t.Errorf("named revision: %v, pushed %d, after %s", err, replicas.pushed, time.Since(began))
 		}
 		c.Faults = func(op *pontoonpb.RangeOp) rangetest.Fault {
 			if op.GetRead().GetSerializable() {

@@ -109,9 +109,9 @@ const (
 func (kv *KV) serializable(
 	ctx context.Context, spans []proto.Span, named int64, read func(context.Context, Read, bool) error,
 ) error {
-	want, lost := max(named, kv.answered.Load()), kv.quorumLost()
-	wait := catchUp
-	if lost {
+	answered, lost := kv.answered.Load(), kv.quorumLost()
+	want, wait := max(named, answered), catchUp
+	if lost || named > answered { // nobody knows here whether what is named exists
 		wait = 0
 	}
 	cut, covered := kv.localCut(ctx, spans, want, wait)
