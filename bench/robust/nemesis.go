@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
@@ -19,6 +20,7 @@ type nemesis struct {
 	keys   int
 	logger *slog.Logger
 
+	mu     sync.Mutex
 	faults map[string]int
 }
 
@@ -56,15 +58,44 @@ func (n *nemesis) strike(ctx context.Context) error {
 		return n.stop(ctx, victim, down)
 	case p < 75:
 		return n.kill(ctx, "kill all", down, nodes...)
-	case p < 87:
-		return n.split(ctx)
+	case p < 80:
+		n.split(ctx, n.splitKey())
+		return nil
+	case p < 86:
+		n.move(ctx, n.choice())
+		return nil
 	default:
-		return n.move(ctx)
+		return n.killDuringChange(ctx, down)
 	}
 }
 
+// killDuringChange kills a leader while ranges are split or moved: what a change
+// leaves to do finds another leader, or none.
+func (n *nemesis) killDuringChange(ctx context.Context, down time.Duration) error {
+	key, choice := n.splitKey(), n.choice()
+	split, after := n.rng.IntN(2) == 0, time.Duration(n.rng.IntN(400))*time.Millisecond
+	victim, err := n.c.Leader(ctx)
+	if err != nil {
+		victim = n.c.Nodes()[0]
+	}
+	var change sync.WaitGroup
+	change.Go(func() {
+		if split {
+			n.split(ctx, key)
+		} else {
+			n.move(ctx, choice)
+		}
+	})
+	wait(ctx, after)
+	err = n.kill(ctx, "kill in change", down, victim)
+	change.Wait()
+	return err
+}
+
 func (n *nemesis) note(fault string, victims ...*cluster.Node) {
+	n.mu.Lock()
 	n.faults[fault]++
+	n.mu.Unlock()
 	for _, v := range victims {
 		n.logger.Info("fault", "fault", fault, "node", v.Name)
 	}
@@ -112,25 +143,35 @@ func (n *nemesis) stop(ctx context.Context, victim *cluster.Node, down time.Dura
 	return n.healed(ctx)
 }
 
+// choice is what a move draws from.
+func (n *nemesis) choice() (c [5]int) {
+	for i := range c {
+		c[i] = n.rng.IntN(1 << 20)
+	}
+	return c
+}
+
+func (n *nemesis) splitKey() string {
+	return fmt.Sprintf("%s%c", keyName(n.rng.IntN(n.keys)), '!'+rune(n.rng.IntN(90)))
+}
+
 // split cuts a range under load. A key that is a boundary already is refused,
 // which is fine.
-func (n *nemesis) split(ctx context.Context) error {
+func (n *nemesis) split(ctx context.Context, key string) {
 	if n.c.Kind() != cluster.Pontoon {
-		return nil
+		return
 	}
 	n.note("split")
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	key := fmt.Sprintf("%s%c", keyName(n.rng.IntN(n.keys)), '!'+rune(n.rng.IntN(90)))
 	if err := n.c.Split(ctx, key); err != nil {
 		n.logger.Info("split refused", "key", key, "error", err)
 	}
-	return nil
 }
 
 // move transfers the leadership of a few ranges, the root range among them: the
 // sequencer hands its number over (P6), leases and watches follow (P2, P22).
-func (n *nemesis) move(ctx context.Context) error {
+func (n *nemesis) move(ctx context.Context, choice [5]int) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	ranges, err := n.c.Ranges(ctx)
@@ -138,20 +179,19 @@ func (n *nemesis) move(ctx context.Context) error {
 		n.logger.Info("list refused", "error", err)
 	}
 	if len(ranges) == 0 {
-		return nil // etcd has none
+		return // etcd has none
 	}
 	n.note("move")
-	chosen := []cluster.Range{ranges[0], ranges[n.rng.IntN(len(ranges))], ranges[n.rng.IntN(len(ranges))]}
-	for _, r := range chosen {
+	chosen := []cluster.Range{ranges[0], ranges[choice[0]%len(ranges)], ranges[choice[1]%len(ranges)]}
+	for i, r := range chosen {
 		if len(r.Replicas) == 0 {
 			continue
 		}
-		to := r.Replicas[n.rng.IntN(len(r.Replicas))]
+		to := r.Replicas[choice[2+i]%len(r.Replicas)]
 		if err := n.c.TransferLeader(ctx, r, to); err != nil {
 			n.logger.Info("transfer refused", "range", r.ID, "to", to, "error", err)
 		}
 	}
-	return nil
 }
 
 // healed waits until every node serves again: a node that does not come back is
