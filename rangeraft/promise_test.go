@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/grpc"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -27,13 +28,17 @@ func still(t *testing.T, fresh bool, now *leaderlease.Nanos) *Store {
 		t.Fatal(err)
 	}
 	c := &cluster{t: t, ids: []proto.NodeID{1, 2, 3}, cut: map[[2]proto.NodeID]bool{{1, 2}: true, {1, 3}: true}}
-	s, err := Open(Options{NodeID: 1, Engine: e, Sequencer: newSeqClient(&counter{last: 1}), Peers: &testNode{c: c, id: 1},
+	peers := &testNode{c: c, id: 1, conns: map[proto.NodeID]*grpc.ClientConn{}}
+	s, err := Open(Options{NodeID: 1, Engine: e, Sequencer: newSeqClient(&counter{last: 1}), Peers: peers,
 		Fresh: fresh, Now: func() leaderlease.Nanos { return *now }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		s.Close()
+		for _, conn := range peers.conns {
+			conn.Close()
+		}
 		if err := e.Close(); err != nil {
 			t.Error(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"go.etcd.io/raft/v3/raftpb"
-	goproto "google.golang.org/protobuf/proto"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -22,8 +21,8 @@ var _ transport.Handler = wire{}
 // RaftFrame implements transport.Handler.
 func (w wire) RaftFrame(from proto.NodeID, stream uint64, f *pontoonpb.RaftFrame) {
 	for _, wrapped := range f.Messages {
-		m := &raftpb.Message{}
-		if err := goproto.Unmarshal(wrapped.Message, m); err != nil {
+		m, err := decodeMessage(wrapped.Message)
+		if err != nil {
 			w.s.log.Warn("raft message not understood", slog.Uint64("node", uint64(from)), slog.Any("error", err))
 			continue
 		}
