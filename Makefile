@@ -28,7 +28,7 @@ demo: build ## three nodes on this machine, split, loaded, killed, verified
 
 .PHONY: test
 test: build lint ## every test with the race detector, then the quick differential test
-	$(GO) test -race -timeout 15m $(PKGS)
+	PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) test -race -timeout 15m $(PKGS)
 	cd $(ORACLE) && PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 10m ./...
 
 .PHONY: lint
