@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/pontoon-kv/pontoon/node/config"
 	"github.com/pontoon-kv/pontoon/node/membership"
@@ -17,6 +18,9 @@ import (
 // unless they describe another new cluster of several nodes.
 func loadMembers(cfg *config.Config) (members *membership.Cluster, known bool, err error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, false, fmt.Errorf("data directory: %w", err)
+	}
+	if err := membership.SyncDir(filepath.Dir(cfg.DataDir)); err != nil {
 		return nil, false, fmt.Errorf("data directory: %w", err)
 	}
 	if members, err = membership.Load(cfg.DataDir); members != nil || err != nil {
@@ -47,6 +51,13 @@ func checkSame(cfg *config.Config, have *membership.Cluster) error {
 // claim makes the engine this node's: it refuses another's data, and creates
 // the first ranges if there are none. fresh reports that it did.
 func claim(engine *storage.Engine, members *membership.Cluster, known bool) (fresh bool, err error) {
+	if _, claimed, err := engine.Ident(); err != nil {
+		return false, err
+	} else if known && !claimed {
+		// Starting anew would forget votes and acknowledged writes.
+		return false, errors.New("the data directory knows its cluster, but its engine is gone; " +
+			"restore it, or start this node with an empty data directory once it was removed from the cluster")
+	}
 	if err := engine.SetIdent(storage.Ident{ClusterID: members.ID, NodeID: members.Self}); err != nil {
 		return false, err
 	}

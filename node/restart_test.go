@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -230,6 +231,17 @@ func TestRefusedStartsHarmNothing(t *testing.T) {
 	if err := os.WriteFile(file, good, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("engine gone", func(t *testing.T) {
+		away := filepath.Join(t.TempDir(), "engine")
+		engine := filepath.Join(nd.cfg.DataDir, "engine")
+		if err := os.Rename(engine, away); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, nd.cfg, "its engine is gone")
+		if err := errors.Join(os.RemoveAll(engine), os.Rename(away, engine)); err != nil {
+			t.Fatal(err)
+		}
+	})
 	t.Run("joining a running cluster", func(t *testing.T) {
 		cfg := layOut(t, 1, nil).nodes[0].cfg
 		cfg.InitialClusterState = "existing"

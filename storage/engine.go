@@ -78,7 +78,7 @@ func Open(o Options) (*Engine, error) {
 // lockDir takes the directory for this process.
 func lockDir(dir string, po *pebble.Options) (*pebble.Lock, error) {
 	if !po.ReadOnly {
-		if err := po.FS.MkdirAll(dir, 0o755); err != nil {
+		if err := makeDir(po.FS, dir); err != nil {
 			return nil, openError(dir, err)
 		}
 	}

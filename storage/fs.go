@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"errors"
+	iofs "io/fs"
 	"math/rand/v2"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -35,4 +37,31 @@ func (f *FS) CrashClone(unsyncedPercent int, seed uint64) *FS {
 		RNG:                 rand.New(rand.NewPCG(seed, seed)),
 	})
 	return &FS{FS: m, mem: m}
+}
+
+// makeDir creates a directory and what is missing above it, durably: a crash
+// must not take away the directory under data that was synced in it.
+func makeDir(fs vfs.FS, dir string) error {
+	_, err := fs.Stat(dir)
+	if err == nil || !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	parent := fs.PathDir(dir)
+	if parent != dir {
+		if err := makeDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	d, err := fs.OpenDir(parent)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }

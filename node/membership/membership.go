@@ -155,7 +155,7 @@ func (c *Cluster) Save(dataDir string) error {
 		err = os.Rename(tmp.Name(), filepath.Join(dataDir, fileName))
 	}
 	if err == nil {
-		err = syncDir(dataDir)
+		err = SyncDir(dataDir)
 	}
 	if err != nil {
 		return fmt.Errorf("membership: %w", err)
@@ -163,7 +163,8 @@ func (c *Cluster) Save(dataDir string) error {
 	return nil
 }
 
-func syncDir(dir string) error {
+// SyncDir makes the names in a directory durable.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
