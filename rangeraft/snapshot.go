@@ -37,6 +37,12 @@ func (st *stagedSnapshot) discard() {
 	}
 }
 
+func (r *Replica) isGone() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.gone
+}
+
 // startSnapshot answers raft's wish to send a snapshot: the data is streamed
 // from a view, whose own applied state then counts.
 func (r *Replica) startSnapshot(m *raftpb.Message) {
@@ -143,11 +149,10 @@ func (s *Store) takeSnapshot(ctx context.Context, header *pontoonpb.SnapshotHead
 		return errors.New("not a raft snapshot of the range")
 	}
 	span := proto.SpanOf(header.Desc.Span)
-	for _, d := range s.known(span) { // P45
-		if proto.RangeID(d.RangeId) != id && proto.SpanOf(d.Span).Overlaps(span) {
-			return fmt.Errorf("span overlaps range %d of this node", d.RangeId)
-		}
+	if err := s.reserve(id, span); err != nil {
+		return err
 	}
+	defer s.release(id)
 	r := s.receiver(proto.NodeID(header.FromNode), header.Message, m)
 	if r == nil {
 		return errors.New("no such replica here")
@@ -163,12 +168,50 @@ func (s *Store) takeSnapshot(ctx context.Context, header *pontoonpb.SnapshotHead
 		return errors.Join(errors.New("snapshot is not the one its message names"), data.Discard())
 	}
 	r.post(func() { r.offerSnapshot(m, st) })
-	select {
-	case err := <-st.done:
-		return err
-	case <-s.ctx.Done():
-		return s.ctx.Err()
+	for {
+		select {
+		case err := <-st.done:
+			return err
+		case <-s.ctx.Done():
+			return s.ctx.Err()
+		case <-s.after(s.opts.electionTimeout()):
+		}
+		if r.isGone() { // it may never look at the offer
+			s.writer.flush() // what it accepted before is ingested
+			st.discard()
+		}
 	}
+}
+
+// reserve keeps a span for an incoming raft snapshot, so that what is free now
+// is free when raft has accepted it: two snapshots taken in at a time, of a
+// range before a split and of its right side, must not both be ingested (P45).
+// The engine's descriptors count: it has them before the replicas show them.
+func (s *Store) reserve(id proto.RangeID, span proto.Span) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, busy := s.incoming[id]; busy {
+		return fmt.Errorf("a raft snapshot of range %d is being received", id)
+	}
+	for other, taken := range s.incoming {
+		if taken.Overlaps(span) {
+			return fmt.Errorf("span overlaps range %d, which is being received", other)
+		}
+	}
+	for other := range s.replicas {
+		d := s.opts.Engine.Log(other).Descriptor()
+		if other != id && d != nil && proto.SpanOf(d.Span).Overlaps(span) {
+			return fmt.Errorf("span overlaps range %d of this node", other)
+		}
+	}
+	s.incoming[id] = span
+	return nil
+}
+
+func (s *Store) release(id proto.RangeID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.incoming, id)
 }
 
 // offerSnapshot hands a staged snapshot to raft and drops it if raft has moved

@@ -41,8 +41,11 @@ type Store struct {
 	// splitting holds right sides whose creation is under way: nothing else may
 	// make a replica of them. What an uninitialised one promised goes on.
 	splitting map[proto.RangeID]*leaderlease.Promise
-	running   bool
-	stopped   bool
+	// incoming holds the spans of raft snapshots from their first byte until they
+	// are ingested or refused (P45).
+	incoming map[proto.RangeID]proto.Span
+	running  bool
+	stopped  bool
 }
 
 // Open loads the replicas of the engine. Nothing moves before Start.
@@ -52,7 +55,7 @@ func Open(opts Options) (*Store, error) {
 	}
 	s := &Store{
 		opts: opts, log: opts.Logger, scheduler: newScheduler(), replicas: map[proto.RangeID]*Replica{},
-		splitting: map[proto.RangeID]*leaderlease.Promise{},
+		splitting: map[proto.RangeID]*leaderlease.Promise{}, incoming: map[proto.RangeID]proto.Span{},
 		snapshots: make(chan struct{}, opts.Snapshots), counting: make(chan struct{}, 1), started: opts.Now(), resolving: newResolving(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
