@@ -8,7 +8,7 @@ import (
 
 // newBench mounts the harness: load, robust, compare, progress.
 func newBench() *cobra.Command {
-	cmd := &cobra.Command{Use: "bench", Short: "Load, fault runs and comparisons with etcd"}
+	cmd := group("bench", "Load, fault runs and comparisons with etcd")
 	for _, c := range bench.Commands() {
 		sub := &cobra.Command{
 			Use: c.Name, Short: c.Short, Long: c.Long, Args: cobra.NoArgs,

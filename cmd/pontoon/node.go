@@ -10,7 +10,7 @@ import (
 )
 
 func newNode() *cobra.Command {
-	cmd := &cobra.Command{Use: "node", Short: "Show nodes"}
+	cmd := group("node", "Show nodes")
 	cmd.AddCommand(newNodeList())
 	return cmd
 }

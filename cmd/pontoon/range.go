@@ -15,7 +15,7 @@ import (
 )
 
 func newRange() *cobra.Command {
-	cmd := &cobra.Command{Use: "range", Short: "Show and steer ranges"}
+	cmd := group("range", "Show and steer ranges")
 	cmd.AddCommand(newRangeList(), newRangeShow(), newRangeSplit(), newRangeTransfer())
 	return cmd
 }

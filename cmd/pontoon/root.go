@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 )
 
@@ -13,4 +15,18 @@ func newRoot() *cobra.Command {
 	}
 	root.AddCommand(newStart(), newDemo(), newRange(), newNode(), newBench(), newVersion())
 	return root
+}
+
+// group is a command that only holds others. A word that is none of them is
+// refused: a script must not take a misspelt command for a success.
+func group(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+			}
+			return cmd.Help()
+		},
+	}
 }
