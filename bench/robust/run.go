@@ -25,6 +25,8 @@ func Run(ctx context.Context, out io.Writer, o Options) (*Report, error) {
 			return nil, err
 		}
 		o.Dir = dir
+	} else if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
 	}
 	fmt.Fprintf(out, "robust: %s, %d nodes, %d clients, %d keys, seed %d, %v in rounds of %v, data in %s\n",
 		o.Kind, o.Nodes, o.Clients, o.Keys, o.Seed, o.Duration, o.Round, o.Dir)
