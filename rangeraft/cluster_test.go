@@ -166,7 +166,9 @@ func (nd *testNode) start(fresh bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	nd.mu.Lock()
 	nd.engine, nd.store = e, s
+	nd.mu.Unlock()
 	nd.server = grpc.NewServer(grpc.ForceServerCodecV2(transport.Codec()))
 	pontoonpb.RegisterPeerServer(nd.server, peerService{Server: s.PeerServer()})
 	nd.mu.Lock()
@@ -199,11 +201,15 @@ func (p peerService) Feed(r *pontoonpb.FeedRequest, s grpc.ServerStreamingServer
 
 // stop is a clean end.
 func (nd *testNode) stop() {
-	if nd.store == nil {
+	nd.mu.Lock()
+	store := nd.store
+	nd.store = nil
+	nd.mu.Unlock()
+	if store == nil {
 		return
 	}
 	nd.server.Stop()
-	nd.store.Close()
+	store.Close()
 	nd.mu.Lock()
 	for _, c := range nd.conns {
 		c.Close()
@@ -212,7 +218,6 @@ func (nd *testNode) stop() {
 	if err := nd.engine.Close(); err != nil {
 		nd.c.t.Error(err)
 	}
-	nd.store = nil
 }
 
 // crash is a power loss: what was not synced may be gone.
@@ -337,7 +342,12 @@ func (c *cluster) tryAll(ctx context.Context, op *pontoonpb.RangeOp) (reply *pon
 	return nil, err
 }
 
-func (nd *testNode) live() *Store { return nd.store }
+// live returns the running store, nil if there is none.
+func (nd *testNode) live() *Store {
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	return nd.store
+}
 
 // do runs an operation wherever its leader is, until ctx ends. AMBIGUOUS and
 // other answers come back.
