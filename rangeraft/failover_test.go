@@ -10,6 +10,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
 // history notes what clients did to one key: acknowledged values rise, and no
@@ -180,9 +181,15 @@ func TestTransferAllLeavesNothing(t *testing.T) {
 	c := newCluster(t, 3, nil)
 	c.put("x", "1")
 	old := c.leader(proto.UserRange)
+	for i, key := range []string{"p", "k", "e"} {
+		c.mustDo(&pontoonpb.RangeOp{Span: keys.Point(keys.User([]byte("a"))).Wire(), Op: &pontoonpb.RangeOp_Split{
+			Split: &pontoonpb.SplitOp{Key: keys.User([]byte(key)), RightRangeId: uint64(20 + i)}}})
+	}
 	old.store.TransferAll(ctxFor(t, 10*time.Second))
-	if old.store.replica(proto.UserRange).servingTerm.Load() != 0 {
-		t.Fatal("still leading")
+	for _, r := range old.store.all() {
+		if r.servingTerm.Load() != 0 {
+			t.Error("still leads range ", r.id)
+		}
 	}
 	c.mustHave("x", "1")
 }

@@ -3,6 +3,7 @@ package rangeraft
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.etcd.io/raft/v3/tracker"
@@ -10,6 +11,9 @@ import (
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
+
+// parallelTransfers bounds the leaderships that TransferAll hands over at a time.
+const parallelTransfers = 64
 
 // doTransfer hands the leadership of the range to the replica on a node and
 // waits until this one no longer leads.
@@ -79,16 +83,25 @@ func (r *Replica) awaitLoss(ctx context.Context, term <-chan proto.Term) bool {
 // TransferAll hands every leadership of this node to the follower that is
 // furthest, for a clean stop. The root range goes last, so that the others can
 // still ask for numbers; where it has no other replica the next number is left
-// in its log (P6). It returns when all are gone or ctx ends.
+// in its log (P6). It returns when all are gone or ctx ends. Ranges do not wait
+// for one another: where the others stop too, each takes an election timeout to
+// find out.
 func (s *Store) TransferAll(ctx context.Context) {
 	var root *Replica
+	var others sync.WaitGroup
+	slots := make(chan struct{}, parallelTransfers)
 	for _, r := range s.all() {
 		if r.id == proto.RootRange {
 			root = r
 			continue
 		}
-		r.transferAway(ctx)
+		slots <- struct{}{}
+		others.Go(func() {
+			defer func() { <-slots }()
+			r.transferAway(ctx)
+		})
 	}
+	others.Wait()
 	if root != nil {
 		root.transferAway(ctx)
 	}
