@@ -71,7 +71,14 @@ func TestNothingServedBeforeOwnEntry_P1(t *testing.T) {
 	ev, term := r.ev, r.servingTerm.Load()
 	r.ev = nil // as between winning the election and the first apply
 	r.servingTerm.Store(0)
+	r.state.Term-- // what is applied is of an earlier term
+	r.ownTermApplied()
+	early := r.ev != nil
+	r.state.Term++
 	r.mu.Unlock()
+	if early {
+		t.Fatal("began to serve before an entry of its term was applied")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	op := getOp("a", 2)
