@@ -39,7 +39,7 @@ func FuzzDecodeMessage(f *testing.F) {
 	})
 }
 
-// The messages of every write cost two allocations and one for each entry.
+// A message without entries is one allocation.
 func TestDecodeMessageAllocates(t *testing.T) {
 	b, err := goproto.Marshal(&raftpb.Message{Type: raftpb.MsgAppResp.Enum(), To: new(uint64(1)), From: new(uint64(2)),
 		Term: new(uint64(3)), Index: new(uint64(4)), Commit: new(uint64(5))})
