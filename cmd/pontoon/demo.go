@@ -143,7 +143,7 @@ func (d *demo) show(ctx context.Context) error {
 		rows[i] = []any{r.ID, r.Start, r.End, r.Leader, liveText(r.LiveKeys), bytesText(r.SizeBytes)}
 	}
 	fmt.Fprintf(d.out, "   %d ranges, leaders on %d nodes\n", len(ranges), len(leaders))
-	return table(d.out, "   ID\tSTART\tEND\tLEADER\tKEYS\tSIZE", rows)
+	return table(d.out, "ID\tSTART\tEND\tLEADER\tKEYS\tSIZE", rows)
 }
 
 // outageUnderLoad kills the node that leads the root range, the worst one to
