@@ -57,8 +57,23 @@ type stream struct {
 	watchers  map[int64]*received
 	progress  []int64 // revisions of answers to RequestProgress, in order
 	allowed   int     // how many such answers there may be
+	early     []int64 // requests sent before they were due: the revision that makes each due
 	fragment  int64   // the watcher whose fragments are under way, else allWatchers
 	violation string  // the first thing that is wrong by itself
+}
+
+// due is how many progress answers there may be by now. A request that came
+// before its time is judged when the server gets to it: by then a later write
+// may have brought the revision that its watchers start at, and the answer says
+// so itself.
+func (st *stream) due() int {
+	n := st.allowed
+	for _, start := range st.early {
+		if len(st.progress) > 0 && st.progress[len(st.progress)-1] >= start {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *side) openStream(ctx context.Context, gateway int) (*stream, error) {

@@ -223,6 +223,18 @@ func (r *Runner) answersProgress(stream int) bool {
 	return watchers > 0
 }
 
+// latestStart is the highest revision that a watcher of the stream starts at,
+// 0 if it has none.
+func (r *Runner) latestStart(stream int) int64 {
+	var latest int64
+	for _, w := range r.watchers {
+		if w.stream == stream {
+			latest = max(latest, w.create.StartRevision)
+		}
+	}
+	return latest
+}
+
 func (r *Runner) watchCancel(ctx context.Context, o Op, req *pb.WatchRequest, id int64) (*Difference, error) {
 	if diff, err := r.drain(ctx, o); diff != nil || err != nil {
 		return diff, err
@@ -252,6 +264,14 @@ func (r *Runner) watchProgress(ctx context.Context, o Op, req *pb.WatchRequest) 
 	}
 	if !r.answersProgress(o.N) {
 		r.progress.ProgressSilent.Add(1)
+		if start := r.latestStart(o.N); start > 0 {
+			for _, s := range []*side{r.oracle, r.subject} {
+				st := s.streams[o.N]
+				st.mu.Lock()
+				st.early = append(st.early, start)
+				st.mu.Unlock()
+			}
+		}
 		return r.sendBoth(o, req), nil // drain checks that nothing came
 	}
 	for _, s := range []*side{r.oracle, r.subject} {
@@ -389,8 +409,8 @@ func (r *Runner) checkStreams(o Op) *Difference {
 		for n, st := range s.streams {
 			st.mu.Lock()
 			what := st.violation
-			if what == "" && len(st.progress) > st.allowed {
-				what = fmt.Sprintf("%d progress answers, %d were due", len(st.progress), st.allowed)
+			if due := st.due(); what == "" && len(st.progress) > due {
+				what = fmt.Sprintf("%d progress answers, %d were due", len(st.progress), due)
 			}
 			st.mu.Unlock()
 			if what != "" {
