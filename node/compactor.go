@@ -14,24 +14,24 @@ import (
 
 // compactor brings the cluster's compaction floor into the logs of the ranges
 // led here, a range at a time (P41). It is woken when the floor changes, and
-// looks again now and then for ranges whose leader changed.
+// looks again every second for ranges that missed it.
 type compactor struct {
-	store *rangeraft.Store
-	floor func() proto.Revision
-	log   *slog.Logger
-	wake  chan struct{}
+	store   *rangeraft.Store
+	numbers *client.Client
+	log     *slog.Logger
+	wake    chan struct{}
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
 const (
-	compactLook  = 5 * time.Second
+	compactLook  = time.Second
 	compactPause = 5 * time.Millisecond // between ranges: the bounded rate of P41
 )
 
 func newCompactor(store *rangeraft.Store, numbers *client.Client, log *slog.Logger) *compactor {
-	c := &compactor{store: store, floor: numbers.Floor, log: log, wake: make(chan struct{}, 1), cancel: func() {}}
+	c := &compactor{store: store, numbers: numbers, log: log, wake: make(chan struct{}, 1), cancel: func() {}}
 	numbers.OnEpochs(func(client.Epochs) {
 		select {
 		case c.wake <- struct{}{}:
@@ -53,6 +53,7 @@ func (c *compactor) start() {
 				return
 			case <-c.wake:
 			case <-look.C:
+				c.learn(ctx)
 			}
 			c.spread(ctx)
 		}
@@ -64,8 +65,18 @@ func (c *compactor) close() {
 	c.wg.Wait()
 }
 
+// learn asks the sequencer, whose answers carry the floor: a node without
+// traffic of its own would not hear of it.
+func (c *compactor) learn(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, compactLook)
+	defer cancel()
+	if _, err := c.numbers.ReadRevision(ctx); err != nil {
+		c.log.Debug("the sequencer could not be asked for the floor", "error", err)
+	}
+}
+
 func (c *compactor) spread(ctx context.Context) {
-	floor := c.floor()
+	floor := c.numbers.Floor()
 	for _, r := range c.store.Statuses() {
 		if r.LeaderNode != r.NodeId || r.Floor >= int64(floor) || ctx.Err() != nil {
 			continue
