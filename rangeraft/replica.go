@@ -81,10 +81,6 @@ type mail struct {
 	ticked   bool
 }
 
-func (m *mail) empty() bool {
-	return len(m.messages) == 0 && len(m.requests) == 0 && len(m.calls) == 0 && !m.ticked
-}
-
 func (b *inbox) take() mail {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -47,23 +47,6 @@ func (d *Directory) All(ctx context.Context) ([]*pontoonpb.Descriptor, error) {
 	return descriptors(records)
 }
 
-// EnsureInitial writes the bootstrap ranges unless the cluster has a directory
-// already. For the first leader of the root range.
-func (d *Directory) EnsureInitial(ctx context.Context, ranges []*pontoonpb.Descriptor) error {
-	records, err := InitialRecords(ranges)
-	if err != nil {
-		return err
-	}
-	err = d.write(ctx, &pontoonpb.SysWriteOp{
-		Puts:       records,
-		Conditions: []*pontoonpb.SysRecord{{Key: keys.NextRangeID}},
-	})
-	if proto.HasCode(err, pontoonpb.RangeErrorCode_CONDITION_FAILED) {
-		return nil
-	}
-	return err
-}
-
 // AllocRangeID returns a range id that nobody else gets (I3).
 func (d *Directory) AllocRangeID(ctx context.Context) (proto.RangeID, error) {
 	for {
@@ -87,34 +70,6 @@ func (d *Directory) AllocRangeID(ctx context.Context) (proto.RangeID, error) {
 			return id, err
 		}
 	}
-}
-
-// PutNode records what a node says of itself.
-func (d *Directory) PutNode(ctx context.Context, node *pontoonpb.DescribeReply) error {
-	value, err := node.MarshalVT()
-	if err != nil {
-		return err
-	}
-	return d.write(ctx, &pontoonpb.SysWriteOp{
-		Puts: []*pontoonpb.SysRecord{{Key: keys.Node(proto.NodeID(node.NodeId)), Value: value}},
-	})
-}
-
-// Nodes returns the recorded nodes by id.
-func (d *Directory) Nodes(ctx context.Context) ([]*pontoonpb.DescribeReply, error) {
-	records, err := d.read(ctx, keys.NodeSpan, 0)
-	if err != nil {
-		return nil, err
-	}
-	nodes := make([]*pontoonpb.DescribeReply, 0, len(records))
-	for _, r := range records {
-		n := &pontoonpb.DescribeReply{}
-		if err := n.UnmarshalVT(r.Value); err != nil {
-			return nil, fmt.Errorf("directory: record of a node: %w", err)
-		}
-		nodes = append(nodes, n)
-	}
-	return nodes, nil
 }
 
 func (d *Directory) read(ctx context.Context, span proto.Span, limit int64) ([]*pontoonpb.SysRecord, error) {

@@ -82,10 +82,20 @@ func started(t *testing.T) (*Directory, *root) {
 	t.Helper()
 	r := newRoot()
 	d := New(r)
-	if err := d.EnsureInitial(t.Context(), Bootstrap([]proto.NodeID{1})); err != nil {
+	bootstrapped(t, d)
+	return d, r
+}
+
+// bootstrapped writes what the bootstrap of a cluster leaves in the root range.
+func bootstrapped(t *testing.T, d *Directory) {
+	t.Helper()
+	records, err := InitialRecords(Bootstrap([]proto.NodeID{1}))
+	if err != nil {
 		t.Fatal(err)
 	}
-	return d, r
+	if err := d.write(t.Context(), &pontoonpb.SysWriteOp{Puts: records}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func desc(id, generation uint64, start, end []byte) *pontoonpb.Descriptor {
@@ -147,20 +157,6 @@ func TestBootstrap(t *testing.T) {
 	id := MemberID([]string{"http://localhost:2380"}, "etcd-cluster")
 	if id != 0x8e9e05c52164694d || ClusterID([]proto.NodeID{id}) != 0xcdf818194e3a8c32 {
 		t.Errorf("member %x, cluster %x", uint64(id), ClusterID([]proto.NodeID{id}))
-	}
-}
-
-func TestEnsureInitialOnce(t *testing.T) {
-	d, r := started(t)
-	if err := d.Publish(t.Context(), desc(3, 2, keys.UserSpan.Start, keys.User([]byte("m")))); err != nil {
-		t.Fatal(err)
-	}
-	writes := r.writes
-	if err := d.EnsureInitial(t.Context(), Bootstrap([]proto.NodeID{1, 2})); err != nil {
-		t.Fatal(err)
-	}
-	if r.writes != writes {
-		t.Fatal("an existing directory was overwritten")
 	}
 }
 
@@ -267,27 +263,12 @@ func TestI3AllocRangeID(t *testing.T) {
 	}
 }
 
-func TestNodes(t *testing.T) {
-	d, _ := started(t)
-	for _, n := range []*pontoonpb.DescribeReply{{NodeId: 9, Name: "b"}, {NodeId: 2, Name: "a"}, {NodeId: 9, Name: "c"}} {
-		if err := d.PutNode(t.Context(), n); err != nil {
-			t.Fatal(err)
-		}
-	}
-	nodes, err := d.Nodes(t.Context())
-	if err != nil || len(nodes) != 2 || nodes[0].Name != "a" || nodes[1].Name != "c" {
-		t.Fatalf("got %v, %v", nodes, err)
-	}
-}
-
 // The publisher retries until the newest descriptor is in.
 func TestPublisher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRoot()
 		d := New(r)
-		if err := d.EnsureInitial(t.Context(), Bootstrap([]proto.NodeID{1})); err != nil {
-			t.Fatal(err)
-		}
+		bootstrapped(t, d)
 		r.fail = 5
 		p := NewPublisher(d, PublisherOptions{})
 		p.Start()

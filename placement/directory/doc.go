@@ -2,7 +2,7 @@
 //
 //	rangeraft: Changed(desc) ──> Publisher ──> Publish ─┐  SysWrite, conditional
 //	router: Lookup, All ──> Directory ─────────────────┼──> root range
-//	node: PutNode, Nodes, AllocRangeID ────────────────┘
+//	node: AllocRangeID ────────────────────────────────┘
 //
 // The ranges' own descriptors are the truth; the directory is fed by them and
 // lags behind. Bootstrap computes what every node of a new cluster creates by

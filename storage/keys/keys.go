@@ -41,7 +41,6 @@ var (
 	NextRangeID    = meta("next-range")  // 8 bytes big endian
 	directory      = meta("dir/")        // + end key of the range -> Descriptor
 	DirectorySpan  = proto.Span{Start: meta("dir/"), End: meta("dir0")}
-	NodeSpan       = proto.Span{Start: meta("node/"), End: meta("node0")} // + node id -> DescribeReply
 )
 
 func meta(s string) []byte { return append([]byte{metaPrefix}, s...) }
@@ -50,11 +49,6 @@ func meta(s string) []byte { return append([]byte{metaPrefix}, s...) }
 // end. Keyed by end, the record for a key is the first one after it.
 func Directory(end []byte) []byte {
 	return append(bytes.Clone(directory), end...)
-}
-
-// Node returns the key of a node's record.
-func Node(id proto.NodeID) []byte {
-	return binary.BigEndian.AppendUint64(meta("node/"), uint64(id))
 }
 
 // Lease returns the internal key of a lease record. Ids are positive.
