@@ -130,6 +130,10 @@ func (g *Gossip) config() *memberlist.Config {
 	return c
 }
 
+// updateTimeout bounds the wait for the own news to leave. Without a bound the
+// wait has no end once the others are gone, and Close would wait with it.
+const updateTimeout = 500 * time.Millisecond
+
 // Start joins the seeds, and goes on doing so.
 func (g *Gossip) Start() { g.wg.Go(g.run) }
 
@@ -192,7 +196,7 @@ func (g *Gossip) run() {
 		g.join()
 		if b, err := g.opts.Meta().encode(memberlist.MetaMaxSize); err == nil && !bytes.Equal(b, told) {
 			told = b
-			if err := g.list.UpdateNode(0); err != nil {
+			if err := g.list.UpdateNode(updateTimeout); err != nil {
 				g.opts.Logger.Debug("gossip update", "err", err)
 			}
 		}
