@@ -33,7 +33,8 @@ type ServiceOptions struct {
 	// RequestTimeout bounds every call. Default 7 s, as in etcd.
 	RequestTimeout time.Duration
 	// HeaderWait is how long an answer waits for an exact header revision
-	// before it goes out with the highest one known (P39). Default 50 ms.
+	// before it goes out with the highest one known (P39). Default 500 ms: longer
+	// than a busy machine hesitates, shorter than half the least TTL.
 	HeaderWait time.Duration
 	Logger     *slog.Logger
 }
@@ -57,7 +58,7 @@ func NewService(opts ServiceOptions) *Service {
 		opts.RequestTimeout = 7 * time.Second
 	}
 	if opts.HeaderWait <= 0 {
-		opts.HeaderWait = 50 * time.Millisecond
+		opts.HeaderWait = 500 * time.Millisecond
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
