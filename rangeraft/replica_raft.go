@@ -74,7 +74,7 @@ func (r *Replica) single() bool {
 	d := r.desc.Load()
 	voters := 0
 	for _, rep := range d.GetReplicas() {
-		if !rep.Learner {
+		if rep.Role != pontoonpb.ReplicaRole_REPLICA_LEARNER {
 			voters++
 		}
 	}

@@ -93,7 +93,7 @@ func (s *Store) sendSnapshot(r *Replica, node proto.NodeID, m *raftpb.Message) e
 	m = goproto.Clone(m).(*raftpb.Message)
 	meta := m.Snapshot.Metadata
 	meta.Index, meta.Term = new(uint64(st.Index)), new(uint64(st.Term))
-	meta.ConfState = confState(desc)
+	meta.ConfState = storage.ConfState(desc)
 	wrapped, err := r.wrap(m)
 	if err != nil {
 		return err
@@ -113,18 +113,6 @@ func (w emitWriter) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return len(p), nil
-}
-
-func confState(d *pontoonpb.Descriptor) *raftpb.ConfState {
-	cs := &raftpb.ConfState{}
-	for _, rep := range d.Replicas {
-		if rep.Learner {
-			cs.Learners = append(cs.Learners, rep.ReplicaId)
-		} else {
-			cs.Voters = append(cs.Voters, rep.ReplicaId)
-		}
-	}
-	return raftpb.EnsureConfState(cs)
 }
 
 // receiveSnapshot stages a stream beside the engine, then lets raft decide. It

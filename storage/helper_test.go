@@ -49,7 +49,7 @@ func openMem(t testing.TB) *Engine {
 func descriptor(id proto.RangeID, span proto.Span) *pontoonpb.Descriptor {
 	return &pontoonpb.Descriptor{
 		RangeId: uint64(id), Span: span.Wire(), Generation: 1, NextReplicaId: 4,
-		Replicas: []*pontoonpb.Replica{{NodeId: 7, ReplicaId: 1}, {NodeId: 8, ReplicaId: 2}, {NodeId: 9, ReplicaId: 3, Learner: true}},
+		Replicas: []*pontoonpb.Replica{{NodeId: 7, ReplicaId: 1}, {NodeId: 8, ReplicaId: 2}, {NodeId: 9, ReplicaId: 3, Role: pontoonpb.ReplicaRole_REPLICA_LEARNER}},
 	}
 }
 

@@ -66,7 +66,7 @@ func (l *Log) snapshotState() logState {
 // InitialState implements raft.Storage.
 func (l *Log) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
 	s := l.snapshotState()
-	return s.hardState(), confState(s.desc), nil
+	return s.hardState(), ConfState(s.desc), nil
 }
 
 // Entries implements raft.Storage.
@@ -129,7 +129,7 @@ func (l *Log) Snapshot() (*raftpb.Snapshot, error) {
 	s := l.snapshotState()
 	index, term := uint64(s.applied.Index), uint64(s.applied.Term)
 	return &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{
-		ConfState: confState(s.desc), Index: &index, Term: &term,
+		ConfState: ConfState(s.desc), Index: &index, Term: &term,
 	}}, nil
 }
 

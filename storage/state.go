@@ -138,15 +138,30 @@ func uvarintLen(n uint64) int {
 	return l
 }
 
-// confState returns raft's view of a descriptor's replicas.
-func confState(d *pontoonpb.Descriptor) *raftpb.ConfState {
+// ConfState returns raft's view of a descriptor's replicas. It is joint while
+// one of them votes in one of two configurations only.
+func ConfState(d *pontoonpb.Descriptor) *raftpb.ConfState {
 	cs := &raftpb.ConfState{}
+	joint := false
 	for _, r := range d.GetReplicas() {
-		if r.GetLearner() {
-			cs.Learners = append(cs.Learners, r.GetReplicaId())
-		} else {
-			cs.Voters = append(cs.Voters, r.GetReplicaId())
+		id := r.GetReplicaId()
+		switch r.GetRole() {
+		case pontoonpb.ReplicaRole_REPLICA_LEARNER:
+			cs.Learners = append(cs.Learners, id)
+		case pontoonpb.ReplicaRole_REPLICA_INCOMING:
+			joint = true
+			cs.Voters = append(cs.Voters, id)
+		case pontoonpb.ReplicaRole_REPLICA_OUTGOING:
+			joint = true
+			cs.VotersOutgoing = append(cs.VotersOutgoing, id)
+			cs.LearnersNext = append(cs.LearnersNext, id)
+		default:
+			cs.Voters = append(cs.Voters, id)
+			cs.VotersOutgoing = append(cs.VotersOutgoing, id)
 		}
+	}
+	if !joint {
+		cs.VotersOutgoing = nil
 	}
 	return raftpb.EnsureConfState(cs)
 }

@@ -26,6 +26,60 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ReplicaRole is what a replica may decide. INCOMING and OUTGOING exist only
+// while the range is between two configurations (joint consensus).
+type ReplicaRole int32
+
+const (
+	ReplicaRole_REPLICA_VOTER    ReplicaRole = 0
+	ReplicaRole_REPLICA_LEARNER  ReplicaRole = 1 // has the log and no vote
+	ReplicaRole_REPLICA_INCOMING ReplicaRole = 2 // votes in the new configuration only
+	ReplicaRole_REPLICA_OUTGOING ReplicaRole = 3 // votes in the old configuration only; a learner after
+)
+
+// Enum value maps for ReplicaRole.
+var (
+	ReplicaRole_name = map[int32]string{
+		0: "REPLICA_VOTER",
+		1: "REPLICA_LEARNER",
+		2: "REPLICA_INCOMING",
+		3: "REPLICA_OUTGOING",
+	}
+	ReplicaRole_value = map[string]int32{
+		"REPLICA_VOTER":    0,
+		"REPLICA_LEARNER":  1,
+		"REPLICA_INCOMING": 2,
+		"REPLICA_OUTGOING": 3,
+	}
+)
+
+func (x ReplicaRole) Enum() *ReplicaRole {
+	p := new(ReplicaRole)
+	*p = x
+	return p
+}
+
+func (x ReplicaRole) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReplicaRole) Descriptor() protoreflect.EnumDescriptor {
+	return file_pontoon_proto_enumTypes[0].Descriptor()
+}
+
+func (ReplicaRole) Type() protoreflect.EnumType {
+	return &file_pontoon_proto_enumTypes[0]
+}
+
+func (x ReplicaRole) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReplicaRole.Descriptor instead.
+func (ReplicaRole) EnumDescriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{0}
+}
+
 type EffectKind int32
 
 const (
@@ -71,11 +125,11 @@ func (x EffectKind) String() string {
 }
 
 func (EffectKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_pontoon_proto_enumTypes[0].Descriptor()
+	return file_pontoon_proto_enumTypes[1].Descriptor()
 }
 
 func (EffectKind) Type() protoreflect.EnumType {
-	return &file_pontoon_proto_enumTypes[0]
+	return &file_pontoon_proto_enumTypes[1]
 }
 
 func (x EffectKind) Number() protoreflect.EnumNumber {
@@ -84,7 +138,7 @@ func (x EffectKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EffectKind.Descriptor instead.
 func (EffectKind) EnumDescriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{0}
+	return file_pontoon_proto_rawDescGZIP(), []int{1}
 }
 
 // Space names the unversioned records that live beside user keys. All are
@@ -125,11 +179,11 @@ func (x Space) String() string {
 }
 
 func (Space) Descriptor() protoreflect.EnumDescriptor {
-	return file_pontoon_proto_enumTypes[1].Descriptor()
+	return file_pontoon_proto_enumTypes[2].Descriptor()
 }
 
 func (Space) Type() protoreflect.EnumType {
-	return &file_pontoon_proto_enumTypes[1]
+	return &file_pontoon_proto_enumTypes[2]
 }
 
 func (x Space) Number() protoreflect.EnumNumber {
@@ -138,7 +192,7 @@ func (x Space) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Space.Descriptor instead.
 func (Space) EnumDescriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{1}
+	return file_pontoon_proto_rawDescGZIP(), []int{2}
 }
 
 type LockMode int32
@@ -174,11 +228,11 @@ func (x LockMode) String() string {
 }
 
 func (LockMode) Descriptor() protoreflect.EnumDescriptor {
-	return file_pontoon_proto_enumTypes[2].Descriptor()
+	return file_pontoon_proto_enumTypes[3].Descriptor()
 }
 
 func (LockMode) Type() protoreflect.EnumType {
-	return &file_pontoon_proto_enumTypes[2]
+	return &file_pontoon_proto_enumTypes[3]
 }
 
 func (x LockMode) Number() protoreflect.EnumNumber {
@@ -187,7 +241,7 @@ func (x LockMode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LockMode.Descriptor instead.
 func (LockMode) EnumDescriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{2}
+	return file_pontoon_proto_rawDescGZIP(), []int{3}
 }
 
 type TxnState int32
@@ -223,11 +277,11 @@ func (x TxnState) String() string {
 }
 
 func (TxnState) Descriptor() protoreflect.EnumDescriptor {
-	return file_pontoon_proto_enumTypes[3].Descriptor()
+	return file_pontoon_proto_enumTypes[4].Descriptor()
 }
 
 func (TxnState) Type() protoreflect.EnumType {
-	return &file_pontoon_proto_enumTypes[3]
+	return &file_pontoon_proto_enumTypes[4]
 }
 
 func (x TxnState) Number() protoreflect.EnumNumber {
@@ -236,7 +290,7 @@ func (x TxnState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TxnState.Descriptor instead.
 func (TxnState) EnumDescriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{3}
+	return file_pontoon_proto_rawDescGZIP(), []int{4}
 }
 
 type RangeErrorCode int32
@@ -308,11 +362,11 @@ func (x RangeErrorCode) String() string {
 }
 
 func (RangeErrorCode) Descriptor() protoreflect.EnumDescriptor {
-	return file_pontoon_proto_enumTypes[4].Descriptor()
+	return file_pontoon_proto_enumTypes[5].Descriptor()
 }
 
 func (RangeErrorCode) Type() protoreflect.EnumType {
-	return &file_pontoon_proto_enumTypes[4]
+	return &file_pontoon_proto_enumTypes[5]
 }
 
 func (x RangeErrorCode) Number() protoreflect.EnumNumber {
@@ -321,7 +375,7 @@ func (x RangeErrorCode) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RangeErrorCode.Descriptor instead.
 func (RangeErrorCode) EnumDescriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{4}
+	return file_pontoon_proto_rawDescGZIP(), []int{5}
 }
 
 type LeaseOpKind int32
@@ -366,11 +420,11 @@ func (x LeaseOpKind) String() string {
 }
 
 func (LeaseOpKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_pontoon_proto_enumTypes[5].Descriptor()
+	return file_pontoon_proto_enumTypes[6].Descriptor()
 }
 
 func (LeaseOpKind) Type() protoreflect.EnumType {
-	return &file_pontoon_proto_enumTypes[5]
+	return &file_pontoon_proto_enumTypes[6]
 }
 
 func (x LeaseOpKind) Number() protoreflect.EnumNumber {
@@ -379,7 +433,213 @@ func (x LeaseOpKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LeaseOpKind.Descriptor instead.
 func (LeaseOpKind) EnumDescriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{5}
+	return file_pontoon_proto_rawDescGZIP(), []int{6}
+}
+
+type ReplicaStepKind int32
+
+const (
+	ReplicaStepKind_REPLICA_ADD_LEARNER ReplicaStepKind = 0
+	ReplicaStepKind_REPLICA_PROMOTE     ReplicaStepKind = 1 // learner to voter; REFUSED while it lags behind
+	ReplicaStepKind_REPLICA_DEMOTE      ReplicaStepKind = 2 // voter to learner
+	ReplicaStepKind_REPLICA_REMOVE      ReplicaStepKind = 3 // learner only
+)
+
+// Enum value maps for ReplicaStepKind.
+var (
+	ReplicaStepKind_name = map[int32]string{
+		0: "REPLICA_ADD_LEARNER",
+		1: "REPLICA_PROMOTE",
+		2: "REPLICA_DEMOTE",
+		3: "REPLICA_REMOVE",
+	}
+	ReplicaStepKind_value = map[string]int32{
+		"REPLICA_ADD_LEARNER": 0,
+		"REPLICA_PROMOTE":     1,
+		"REPLICA_DEMOTE":      2,
+		"REPLICA_REMOVE":      3,
+	}
+)
+
+func (x ReplicaStepKind) Enum() *ReplicaStepKind {
+	p := new(ReplicaStepKind)
+	*p = x
+	return p
+}
+
+func (x ReplicaStepKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReplicaStepKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_pontoon_proto_enumTypes[7].Descriptor()
+}
+
+func (ReplicaStepKind) Type() protoreflect.EnumType {
+	return &file_pontoon_proto_enumTypes[7]
+}
+
+func (x ReplicaStepKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReplicaStepKind.Descriptor instead.
+func (ReplicaStepKind) EnumDescriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{7}
+}
+
+type SplitBy int32
+
+const (
+	SplitBy_SPLIT_BY_SIZE SplitBy = 0
+	SplitBy_SPLIT_BY_LOAD SplitBy = 1
+)
+
+// Enum value maps for SplitBy.
+var (
+	SplitBy_name = map[int32]string{
+		0: "SPLIT_BY_SIZE",
+		1: "SPLIT_BY_LOAD",
+	}
+	SplitBy_value = map[string]int32{
+		"SPLIT_BY_SIZE": 0,
+		"SPLIT_BY_LOAD": 1,
+	}
+)
+
+func (x SplitBy) Enum() *SplitBy {
+	p := new(SplitBy)
+	*p = x
+	return p
+}
+
+func (x SplitBy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SplitBy) Descriptor() protoreflect.EnumDescriptor {
+	return file_pontoon_proto_enumTypes[8].Descriptor()
+}
+
+func (SplitBy) Type() protoreflect.EnumType {
+	return &file_pontoon_proto_enumTypes[8]
+}
+
+func (x SplitBy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SplitBy.Descriptor instead.
+func (SplitBy) EnumDescriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{8}
+}
+
+// NodeState is what the operator wants of a node. Whether it lives is observed.
+type NodeState int32
+
+const (
+	NodeState_NODE_ACTIVE   NodeState = 0
+	NodeState_NODE_DRAINING NodeState = 1 // leaderships and replicas move away
+	NodeState_NODE_REMOVED  NodeState = 2 // for good; the record stays, so that it never comes back
+)
+
+// Enum value maps for NodeState.
+var (
+	NodeState_name = map[int32]string{
+		0: "NODE_ACTIVE",
+		1: "NODE_DRAINING",
+		2: "NODE_REMOVED",
+	}
+	NodeState_value = map[string]int32{
+		"NODE_ACTIVE":   0,
+		"NODE_DRAINING": 1,
+		"NODE_REMOVED":  2,
+	}
+)
+
+func (x NodeState) Enum() *NodeState {
+	p := new(NodeState)
+	*p = x
+	return p
+}
+
+func (x NodeState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NodeState) Descriptor() protoreflect.EnumDescriptor {
+	return file_pontoon_proto_enumTypes[9].Descriptor()
+}
+
+func (NodeState) Type() protoreflect.EnumType {
+	return &file_pontoon_proto_enumTypes[9]
+}
+
+func (x NodeState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NodeState.Descriptor instead.
+func (NodeState) EnumDescriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{9}
+}
+
+type MergeStep_Kind int32
+
+const (
+	MergeStep_NONE     MergeStep_Kind = 0
+	MergeStep_BEGIN    MergeStep_Kind = 1
+	MergeStep_TRIGGER  MergeStep_Kind = 2
+	MergeStep_ABORT    MergeStep_Kind = 3
+	MergeStep_FREEZE   MergeStep_Kind = 4
+	MergeStep_UNFREEZE MergeStep_Kind = 5
+)
+
+// Enum value maps for MergeStep_Kind.
+var (
+	MergeStep_Kind_name = map[int32]string{
+		0: "NONE",
+		1: "BEGIN",
+		2: "TRIGGER",
+		3: "ABORT",
+		4: "FREEZE",
+		5: "UNFREEZE",
+	}
+	MergeStep_Kind_value = map[string]int32{
+		"NONE":     0,
+		"BEGIN":    1,
+		"TRIGGER":  2,
+		"ABORT":    3,
+		"FREEZE":   4,
+		"UNFREEZE": 5,
+	}
+)
+
+func (x MergeStep_Kind) Enum() *MergeStep_Kind {
+	p := new(MergeStep_Kind)
+	*p = x
+	return p
+}
+
+func (x MergeStep_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MergeStep_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_pontoon_proto_enumTypes[10].Descriptor()
+}
+
+func (MergeStep_Kind) Type() protoreflect.EnumType {
+	return &file_pontoon_proto_enumTypes[10]
+}
+
+func (x MergeStep_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MergeStep_Kind.Descriptor instead.
+func (MergeStep_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{8, 0}
 }
 
 // Span is [start, end) of internal keys; end is always concrete.
@@ -439,7 +699,7 @@ type Replica struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NodeId        uint64                 `protobuf:"varint,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	ReplicaId     uint64                 `protobuf:"varint,2,opt,name=replica_id,json=replicaId,proto3" json:"replica_id,omitempty"` // raft id within the range, never reused
-	Learner       bool                   `protobuf:"varint,3,opt,name=learner,proto3" json:"learner,omitempty"`
+	Role          ReplicaRole            `protobuf:"varint,3,opt,name=role,proto3,enum=pontoon.v1.ReplicaRole" json:"role,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -488,11 +748,11 @@ func (x *Replica) GetReplicaId() uint64 {
 	return 0
 }
 
-func (x *Replica) GetLearner() bool {
+func (x *Replica) GetRole() ReplicaRole {
 	if x != nil {
-		return x.Learner
+		return x.Role
 	}
-	return false
+	return ReplicaRole_REPLICA_VOTER
 }
 
 // Descriptor says what a range is. The copy in the range's own applied state
@@ -590,6 +850,10 @@ type RangeStatus struct {
 	SizeBytes        int64                  `protobuf:"varint,10,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"` // estimate of the engine
 	NodeId           uint64                 `protobuf:"varint,11,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`          // who answers
 	LeaderLeaseValid bool                   `protobuf:"varint,12,opt,name=leader_lease_valid,json=leaderLeaseValid,proto3" json:"leader_lease_valid,omitempty"`
+	Progress         []*ReplicaProgress     `protobuf:"bytes,13,rep,name=progress,proto3" json:"progress,omitempty"` // of the leader only
+	Hibernating      bool                   `protobuf:"varint,14,opt,name=hibernating,proto3" json:"hibernating,omitempty"`
+	Frozen           bool                   `protobuf:"varint,15,opt,name=frozen,proto3" json:"frozen,omitempty"` // for a merge (P46)
+	Load             *RangeLoad             `protobuf:"bytes,16,opt,name=load,proto3" json:"load,omitempty"`      // of the leader only
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -708,6 +972,196 @@ func (x *RangeStatus) GetLeaderLeaseValid() bool {
 	return false
 }
 
+func (x *RangeStatus) GetProgress() []*ReplicaProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+func (x *RangeStatus) GetHibernating() bool {
+	if x != nil {
+		return x.Hibernating
+	}
+	return false
+}
+
+func (x *RangeStatus) GetFrozen() bool {
+	if x != nil {
+		return x.Frozen
+	}
+	return false
+}
+
+func (x *RangeStatus) GetLoad() *RangeLoad {
+	if x != nil {
+		return x.Load
+	}
+	return nil
+}
+
+// ReplicaProgress is how far the leader knows a replica to be.
+type ReplicaProgress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ReplicaId     uint64                 `protobuf:"varint,1,opt,name=replica_id,json=replicaId,proto3" json:"replica_id,omitempty"`
+	NodeId        uint64                 `protobuf:"varint,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Match         uint64                 `protobuf:"varint,3,opt,name=match,proto3" json:"match,omitempty"`
+	Active        bool                   `protobuf:"varint,4,opt,name=active,proto3" json:"active,omitempty"`                                    // answered within the last election timeout
+	Snapshot      bool                   `protobuf:"varint,5,opt,name=snapshot,proto3" json:"snapshot,omitempty"`                                // waits for or takes a raft snapshot
+	SnapshotBytes int64                  `protobuf:"varint,6,opt,name=snapshot_bytes,json=snapshotBytes,proto3" json:"snapshot_bytes,omitempty"` // sent so far
+	SnapshotTotal int64                  `protobuf:"varint,7,opt,name=snapshot_total,json=snapshotTotal,proto3" json:"snapshot_total,omitempty"` // estimate
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaProgress) Reset() {
+	*x = ReplicaProgress{}
+	mi := &file_pontoon_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaProgress) ProtoMessage() {}
+
+func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
+func (*ReplicaProgress) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ReplicaProgress) GetReplicaId() uint64 {
+	if x != nil {
+		return x.ReplicaId
+	}
+	return 0
+}
+
+func (x *ReplicaProgress) GetNodeId() uint64 {
+	if x != nil {
+		return x.NodeId
+	}
+	return 0
+}
+
+func (x *ReplicaProgress) GetMatch() uint64 {
+	if x != nil {
+		return x.Match
+	}
+	return 0
+}
+
+func (x *ReplicaProgress) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+func (x *ReplicaProgress) GetSnapshot() bool {
+	if x != nil {
+		return x.Snapshot
+	}
+	return false
+}
+
+func (x *ReplicaProgress) GetSnapshotBytes() int64 {
+	if x != nil {
+		return x.SnapshotBytes
+	}
+	return 0
+}
+
+func (x *ReplicaProgress) GetSnapshotTotal() int64 {
+	if x != nil {
+		return x.SnapshotTotal
+	}
+	return 0
+}
+
+// RangeLoad is a decaying average of the last half minute.
+type RangeLoad struct {
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	WritesPerSecond     float64                `protobuf:"fixed64,1,opt,name=writes_per_second,json=writesPerSecond,proto3" json:"writes_per_second,omitempty"` // requests evaluated
+	ReadsPerSecond      float64                `protobuf:"fixed64,2,opt,name=reads_per_second,json=readsPerSecond,proto3" json:"reads_per_second,omitempty"`
+	WriteBytesPerSecond float64                `protobuf:"fixed64,3,opt,name=write_bytes_per_second,json=writeBytesPerSecond,proto3" json:"write_bytes_per_second,omitempty"`
+	Busy                float64                `protobuf:"fixed64,4,opt,name=busy,proto3" json:"busy,omitempty"` // share of the time in which the range's worker had a turn, 0 to 1
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *RangeLoad) Reset() {
+	*x = RangeLoad{}
+	mi := &file_pontoon_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RangeLoad) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RangeLoad) ProtoMessage() {}
+
+func (x *RangeLoad) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RangeLoad.ProtoReflect.Descriptor instead.
+func (*RangeLoad) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RangeLoad) GetWritesPerSecond() float64 {
+	if x != nil {
+		return x.WritesPerSecond
+	}
+	return 0
+}
+
+func (x *RangeLoad) GetReadsPerSecond() float64 {
+	if x != nil {
+		return x.ReadsPerSecond
+	}
+	return 0
+}
+
+func (x *RangeLoad) GetWriteBytesPerSecond() float64 {
+	if x != nil {
+		return x.WriteBytesPerSecond
+	}
+	return 0
+}
+
+func (x *RangeLoad) GetBusy() float64 {
+	if x != nil {
+		return x.Busy
+	}
+	return 0
+}
+
 // Command is the payload of one raft entry. It carries effects only: apply
 // evaluates nothing (P12).
 type Command struct {
@@ -721,13 +1175,15 @@ type Command struct {
 	Split         *Split                 `protobuf:"bytes,7,opt,name=split,proto3" json:"split,omitempty"`
 	TruncateIndex uint64                 `protobuf:"varint,8,opt,name=truncate_index,json=truncateIndex,proto3" json:"truncate_index,omitempty"` // >0: drop the log up to and including it
 	TruncateTerm  uint64                 `protobuf:"varint,9,opt,name=truncate_term,json=truncateTerm,proto3" json:"truncate_term,omitempty"`
+	Change        *ReplicaChange         `protobuf:"bytes,10,opt,name=change,proto3" json:"change,omitempty"` // the entry is a conf change, this command its context
+	Merge         *MergeStep             `protobuf:"bytes,11,opt,name=merge,proto3" json:"merge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_pontoon_proto_msgTypes[4]
+	mi := &file_pontoon_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +1195,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[4]
+	mi := &file_pontoon_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +1208,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{4}
+	return file_pontoon_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Command) GetTerm() uint64 {
@@ -818,6 +1274,307 @@ func (x *Command) GetTruncateTerm() uint64 {
 	return 0
 }
 
+func (x *Command) GetChange() *ReplicaChange {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *Command) GetMerge() *MergeStep {
+	if x != nil {
+		return x.Merge
+	}
+	return nil
+}
+
+// ReplicaChange sets the replicas of the range.
+type ReplicaChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Replicas      []*Replica             `protobuf:"bytes,1,rep,name=replicas,proto3" json:"replicas,omitempty"`
+	NextReplicaId uint64                 `protobuf:"varint,2,opt,name=next_replica_id,json=nextReplicaId,proto3" json:"next_replica_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaChange) Reset() {
+	*x = ReplicaChange{}
+	mi := &file_pontoon_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaChange) ProtoMessage() {}
+
+func (x *ReplicaChange) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaChange.ProtoReflect.Descriptor instead.
+func (*ReplicaChange) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReplicaChange) GetReplicas() []*Replica {
+	if x != nil {
+		return x.Replicas
+	}
+	return nil
+}
+
+func (x *ReplicaChange) GetNextReplicaId() uint64 {
+	if x != nil {
+		return x.NextReplicaId
+	}
+	return 0
+}
+
+// MergeStep is one step of merging a range with its right neighbour (P46). The
+// left range's log decides: BEGIN, then TRIGGER or ABORT. FREEZE and UNFREEZE
+// are in the right range's log.
+type MergeStep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          MergeStep_Kind         `protobuf:"varint,1,opt,name=kind,proto3,enum=pontoon.v1.MergeStep_Kind" json:"kind,omitempty"`
+	Id            *MergeID               `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Left          *Descriptor            `protobuf:"bytes,3,opt,name=left,proto3" json:"left,omitempty"`                                           // at BEGIN
+	Right         *Descriptor            `protobuf:"bytes,4,opt,name=right,proto3" json:"right,omitempty"`                                         // at BEGIN
+	FrozenIndex   uint64                 `protobuf:"varint,5,opt,name=frozen_index,json=frozenIndex,proto3" json:"frozen_index,omitempty"`         // TRIGGER: index of FREEZE in the right range's log
+	RightClosed   int64                  `protobuf:"varint,6,opt,name=right_closed,json=rightClosed,proto3" json:"right_closed,omitempty"`         // TRIGGER
+	RightFloor    int64                  `protobuf:"varint,7,opt,name=right_floor,json=rightFloor,proto3" json:"right_floor,omitempty"`            // TRIGGER
+	RightLiveKeys int64                  `protobuf:"varint,8,opt,name=right_live_keys,json=rightLiveKeys,proto3" json:"right_live_keys,omitempty"` // TRIGGER; -1: not counted
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeStep) Reset() {
+	*x = MergeStep{}
+	mi := &file_pontoon_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeStep) ProtoMessage() {}
+
+func (x *MergeStep) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeStep.ProtoReflect.Descriptor instead.
+func (*MergeStep) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *MergeStep) GetKind() MergeStep_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return MergeStep_NONE
+}
+
+func (x *MergeStep) GetId() *MergeID {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *MergeStep) GetLeft() *Descriptor {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+func (x *MergeStep) GetRight() *Descriptor {
+	if x != nil {
+		return x.Right
+	}
+	return nil
+}
+
+func (x *MergeStep) GetFrozenIndex() uint64 {
+	if x != nil {
+		return x.FrozenIndex
+	}
+	return 0
+}
+
+func (x *MergeStep) GetRightClosed() int64 {
+	if x != nil {
+		return x.RightClosed
+	}
+	return 0
+}
+
+func (x *MergeStep) GetRightFloor() int64 {
+	if x != nil {
+		return x.RightFloor
+	}
+	return 0
+}
+
+func (x *MergeStep) GetRightLiveKeys() int64 {
+	if x != nil {
+		return x.RightLiveKeys
+	}
+	return 0
+}
+
+// MergeID names one attempt.
+type MergeID struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	LeftRangeId   uint64                 `protobuf:"varint,1,opt,name=left_range_id,json=leftRangeId,proto3" json:"left_range_id,omitempty"`
+	RightRangeId  uint64                 `protobuf:"varint,2,opt,name=right_range_id,json=rightRangeId,proto3" json:"right_range_id,omitempty"`
+	Node          uint64                 `protobuf:"varint,3,opt,name=node,proto3" json:"node,omitempty"` // the driver's
+	Boot          uint64                 `protobuf:"varint,4,opt,name=boot,proto3" json:"boot,omitempty"`
+	Counter       uint64                 `protobuf:"varint,5,opt,name=counter,proto3" json:"counter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeID) Reset() {
+	*x = MergeID{}
+	mi := &file_pontoon_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeID) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeID) ProtoMessage() {}
+
+func (x *MergeID) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeID.ProtoReflect.Descriptor instead.
+func (*MergeID) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *MergeID) GetLeftRangeId() uint64 {
+	if x != nil {
+		return x.LeftRangeId
+	}
+	return 0
+}
+
+func (x *MergeID) GetRightRangeId() uint64 {
+	if x != nil {
+		return x.RightRangeId
+	}
+	return 0
+}
+
+func (x *MergeID) GetNode() uint64 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *MergeID) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *MergeID) GetCounter() uint64 {
+	if x != nil {
+		return x.Counter
+	}
+	return 0
+}
+
+// MergeRecord is what a range remembers of a merge that is under way: on the
+// left from BEGIN to TRIGGER or ABORT, on the right from FREEZE to UNFREEZE.
+type MergeRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          *MergeStep             `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"` // of that entry
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeRecord) Reset() {
+	*x = MergeRecord{}
+	mi := &file_pontoon_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeRecord) ProtoMessage() {}
+
+func (x *MergeRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeRecord.ProtoReflect.Descriptor instead.
+func (*MergeRecord) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *MergeRecord) GetStep() *MergeStep {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *MergeRecord) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type Effect struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Kind           EffectKind             `protobuf:"varint,1,opt,name=kind,proto3,enum=pontoon.v1.EffectKind" json:"kind,omitempty"`
@@ -839,7 +1596,7 @@ type Effect struct {
 
 func (x *Effect) Reset() {
 	*x = Effect{}
-	mi := &file_pontoon_proto_msgTypes[5]
+	mi := &file_pontoon_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +1608,7 @@ func (x *Effect) String() string {
 func (*Effect) ProtoMessage() {}
 
 func (x *Effect) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[5]
+	mi := &file_pontoon_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +1621,7 @@ func (x *Effect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Effect.ProtoReflect.Descriptor instead.
 func (*Effect) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{5}
+	return file_pontoon_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Effect) GetKind() EffectKind {
@@ -968,7 +1725,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_pontoon_proto_msgTypes[6]
+	mi := &file_pontoon_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1737,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[6]
+	mi := &file_pontoon_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1750,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{6}
+	return file_pontoon_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Split) GetKey() []byte {
@@ -1021,7 +1778,7 @@ type TxnID struct {
 
 func (x *TxnID) Reset() {
 	*x = TxnID{}
-	mi := &file_pontoon_proto_msgTypes[7]
+	mi := &file_pontoon_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1790,7 @@ func (x *TxnID) String() string {
 func (*TxnID) ProtoMessage() {}
 
 func (x *TxnID) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[7]
+	mi := &file_pontoon_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1803,7 @@ func (x *TxnID) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TxnID.ProtoReflect.Descriptor instead.
 func (*TxnID) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{7}
+	return file_pontoon_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TxnID) GetNode() uint64 {
@@ -1081,7 +1838,7 @@ type LockSpan struct {
 
 func (x *LockSpan) Reset() {
 	*x = LockSpan{}
-	mi := &file_pontoon_proto_msgTypes[8]
+	mi := &file_pontoon_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1093,7 +1850,7 @@ func (x *LockSpan) String() string {
 func (*LockSpan) ProtoMessage() {}
 
 func (x *LockSpan) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[8]
+	mi := &file_pontoon_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1106,7 +1863,7 @@ func (x *LockSpan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockSpan.ProtoReflect.Descriptor instead.
 func (*LockSpan) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{8}
+	return file_pontoon_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LockSpan) GetSpan() *Span {
@@ -1143,7 +1900,7 @@ type Lock struct {
 
 func (x *Lock) Reset() {
 	*x = Lock{}
-	mi := &file_pontoon_proto_msgTypes[9]
+	mi := &file_pontoon_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1912,7 @@ func (x *Lock) String() string {
 func (*Lock) ProtoMessage() {}
 
 func (x *Lock) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[9]
+	mi := &file_pontoon_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1925,7 @@ func (x *Lock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lock.ProtoReflect.Descriptor instead.
 func (*Lock) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{9}
+	return file_pontoon_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Lock) GetTxn() *TxnID {
@@ -1214,7 +1971,7 @@ type TxnRecord struct {
 
 func (x *TxnRecord) Reset() {
 	*x = TxnRecord{}
-	mi := &file_pontoon_proto_msgTypes[10]
+	mi := &file_pontoon_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1226,7 +1983,7 @@ func (x *TxnRecord) String() string {
 func (*TxnRecord) ProtoMessage() {}
 
 func (x *TxnRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[10]
+	mi := &file_pontoon_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1239,7 +1996,7 @@ func (x *TxnRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TxnRecord.ProtoReflect.Descriptor instead.
 func (*TxnRecord) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{10}
+	return file_pontoon_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TxnRecord) GetTxn() *TxnID {
@@ -1290,7 +2047,7 @@ type LeaseRecord struct {
 
 func (x *LeaseRecord) Reset() {
 	*x = LeaseRecord{}
-	mi := &file_pontoon_proto_msgTypes[11]
+	mi := &file_pontoon_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1302,7 +2059,7 @@ func (x *LeaseRecord) String() string {
 func (*LeaseRecord) ProtoMessage() {}
 
 func (x *LeaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[11]
+	mi := &file_pontoon_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1315,7 +2072,7 @@ func (x *LeaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRecord.ProtoReflect.Descriptor instead.
 func (*LeaseRecord) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{11}
+	return file_pontoon_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LeaseRecord) GetId() int64 {
@@ -1365,7 +2122,7 @@ type LeaseRegistration struct {
 
 func (x *LeaseRegistration) Reset() {
 	*x = LeaseRegistration{}
-	mi := &file_pontoon_proto_msgTypes[12]
+	mi := &file_pontoon_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +2134,7 @@ func (x *LeaseRegistration) String() string {
 func (*LeaseRegistration) ProtoMessage() {}
 
 func (x *LeaseRegistration) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[12]
+	mi := &file_pontoon_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +2147,7 @@ func (x *LeaseRegistration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseRegistration.ProtoReflect.Descriptor instead.
 func (*LeaseRegistration) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{12}
+	return file_pontoon_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LeaseRegistration) GetLease() int64 {
@@ -1438,6 +2195,11 @@ type RangeOp struct {
 	//	*RangeOp_Transfer
 	//	*RangeOp_Status
 	//	*RangeOp_Compact
+	//	*RangeOp_ChangeReplicas
+	//	*RangeOp_Merge
+	//	*RangeOp_MergeStep
+	//	*RangeOp_WaitApplied
+	//	*RangeOp_SplitPoint
 	Op            isRangeOp_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1445,7 +2207,7 @@ type RangeOp struct {
 
 func (x *RangeOp) Reset() {
 	*x = RangeOp{}
-	mi := &file_pontoon_proto_msgTypes[13]
+	mi := &file_pontoon_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +2219,7 @@ func (x *RangeOp) String() string {
 func (*RangeOp) ProtoMessage() {}
 
 func (x *RangeOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[13]
+	mi := &file_pontoon_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +2232,7 @@ func (x *RangeOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeOp.ProtoReflect.Descriptor instead.
 func (*RangeOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{13}
+	return file_pontoon_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RangeOp) GetRangeId() uint64 {
@@ -1654,6 +2416,51 @@ func (x *RangeOp) GetCompact() *CompactOp {
 	return nil
 }
 
+func (x *RangeOp) GetChangeReplicas() *ChangeReplicasOp {
+	if x != nil {
+		if x, ok := x.Op.(*RangeOp_ChangeReplicas); ok {
+			return x.ChangeReplicas
+		}
+	}
+	return nil
+}
+
+func (x *RangeOp) GetMerge() *MergeOp {
+	if x != nil {
+		if x, ok := x.Op.(*RangeOp_Merge); ok {
+			return x.Merge
+		}
+	}
+	return nil
+}
+
+func (x *RangeOp) GetMergeStep() *MergeStepOp {
+	if x != nil {
+		if x, ok := x.Op.(*RangeOp_MergeStep); ok {
+			return x.MergeStep
+		}
+	}
+	return nil
+}
+
+func (x *RangeOp) GetWaitApplied() *WaitAppliedOp {
+	if x != nil {
+		if x, ok := x.Op.(*RangeOp_WaitApplied); ok {
+			return x.WaitApplied
+		}
+	}
+	return nil
+}
+
+func (x *RangeOp) GetSplitPoint() *SplitPointOp {
+	if x != nil {
+		if x, ok := x.Op.(*RangeOp_SplitPoint); ok {
+			return x.SplitPoint
+		}
+	}
+	return nil
+}
+
 type isRangeOp_Op interface {
 	isRangeOp_Op()
 }
@@ -1726,6 +2533,26 @@ type RangeOp_Compact struct {
 	Compact *CompactOp `protobuf:"bytes,43,opt,name=compact,proto3,oneof"`
 }
 
+type RangeOp_ChangeReplicas struct {
+	ChangeReplicas *ChangeReplicasOp `protobuf:"bytes,44,opt,name=change_replicas,json=changeReplicas,proto3,oneof"`
+}
+
+type RangeOp_Merge struct {
+	Merge *MergeOp `protobuf:"bytes,45,opt,name=merge,proto3,oneof"`
+}
+
+type RangeOp_MergeStep struct {
+	MergeStep *MergeStepOp `protobuf:"bytes,46,opt,name=merge_step,json=mergeStep,proto3,oneof"`
+}
+
+type RangeOp_WaitApplied struct {
+	WaitApplied *WaitAppliedOp `protobuf:"bytes,47,opt,name=wait_applied,json=waitApplied,proto3,oneof"`
+}
+
+type RangeOp_SplitPoint struct {
+	SplitPoint *SplitPointOp `protobuf:"bytes,48,opt,name=split_point,json=splitPoint,proto3,oneof"`
+}
+
 func (*RangeOp_Read) isRangeOp_Op() {}
 
 func (*RangeOp_Write) isRangeOp_Op() {}
@@ -1760,6 +2587,16 @@ func (*RangeOp_Status) isRangeOp_Op() {}
 
 func (*RangeOp_Compact) isRangeOp_Op() {}
 
+func (*RangeOp_ChangeReplicas) isRangeOp_Op() {}
+
+func (*RangeOp_Merge) isRangeOp_Op() {}
+
+func (*RangeOp_MergeStep) isRangeOp_Op() {}
+
+func (*RangeOp_WaitApplied) isRangeOp_Op() {}
+
+func (*RangeOp_SplitPoint) isRangeOp_Op() {}
+
 type RangeReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Error *RangeError            `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"` // set: nothing else is
@@ -1782,6 +2619,11 @@ type RangeReply struct {
 	//	*RangeReply_Transfer
 	//	*RangeReply_Status
 	//	*RangeReply_Compact
+	//	*RangeReply_ChangeReplicas
+	//	*RangeReply_Merge
+	//	*RangeReply_MergeStep
+	//	*RangeReply_WaitApplied
+	//	*RangeReply_SplitPoint
 	Reply         isRangeReply_Reply `protobuf_oneof:"reply"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1789,7 +2631,7 @@ type RangeReply struct {
 
 func (x *RangeReply) Reset() {
 	*x = RangeReply{}
-	mi := &file_pontoon_proto_msgTypes[14]
+	mi := &file_pontoon_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +2643,7 @@ func (x *RangeReply) String() string {
 func (*RangeReply) ProtoMessage() {}
 
 func (x *RangeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[14]
+	mi := &file_pontoon_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +2656,7 @@ func (x *RangeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeReply.ProtoReflect.Descriptor instead.
 func (*RangeReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{14}
+	return file_pontoon_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RangeReply) GetError() *RangeError {
@@ -1984,6 +2826,51 @@ func (x *RangeReply) GetCompact() *CompactReply {
 	return nil
 }
 
+func (x *RangeReply) GetChangeReplicas() *ChangeReplicasReply {
+	if x != nil {
+		if x, ok := x.Reply.(*RangeReply_ChangeReplicas); ok {
+			return x.ChangeReplicas
+		}
+	}
+	return nil
+}
+
+func (x *RangeReply) GetMerge() *MergeReply {
+	if x != nil {
+		if x, ok := x.Reply.(*RangeReply_Merge); ok {
+			return x.Merge
+		}
+	}
+	return nil
+}
+
+func (x *RangeReply) GetMergeStep() *MergeStepReply {
+	if x != nil {
+		if x, ok := x.Reply.(*RangeReply_MergeStep); ok {
+			return x.MergeStep
+		}
+	}
+	return nil
+}
+
+func (x *RangeReply) GetWaitApplied() *WaitAppliedReply {
+	if x != nil {
+		if x, ok := x.Reply.(*RangeReply_WaitApplied); ok {
+			return x.WaitApplied
+		}
+	}
+	return nil
+}
+
+func (x *RangeReply) GetSplitPoint() *SplitPointReply {
+	if x != nil {
+		if x, ok := x.Reply.(*RangeReply_SplitPoint); ok {
+			return x.SplitPoint
+		}
+	}
+	return nil
+}
+
 type isRangeReply_Reply interface {
 	isRangeReply_Reply()
 }
@@ -2056,6 +2943,26 @@ type RangeReply_Compact struct {
 	Compact *CompactReply `protobuf:"bytes,43,opt,name=compact,proto3,oneof"`
 }
 
+type RangeReply_ChangeReplicas struct {
+	ChangeReplicas *ChangeReplicasReply `protobuf:"bytes,44,opt,name=change_replicas,json=changeReplicas,proto3,oneof"`
+}
+
+type RangeReply_Merge struct {
+	Merge *MergeReply `protobuf:"bytes,45,opt,name=merge,proto3,oneof"`
+}
+
+type RangeReply_MergeStep struct {
+	MergeStep *MergeStepReply `protobuf:"bytes,46,opt,name=merge_step,json=mergeStep,proto3,oneof"`
+}
+
+type RangeReply_WaitApplied struct {
+	WaitApplied *WaitAppliedReply `protobuf:"bytes,47,opt,name=wait_applied,json=waitApplied,proto3,oneof"`
+}
+
+type RangeReply_SplitPoint struct {
+	SplitPoint *SplitPointReply `protobuf:"bytes,48,opt,name=split_point,json=splitPoint,proto3,oneof"`
+}
+
 func (*RangeReply_Read) isRangeReply_Reply() {}
 
 func (*RangeReply_Write) isRangeReply_Reply() {}
@@ -2090,6 +2997,16 @@ func (*RangeReply_Status) isRangeReply_Reply() {}
 
 func (*RangeReply_Compact) isRangeReply_Reply() {}
 
+func (*RangeReply_ChangeReplicas) isRangeReply_Reply() {}
+
+func (*RangeReply_Merge) isRangeReply_Reply() {}
+
+func (*RangeReply_MergeStep) isRangeReply_Reply() {}
+
+func (*RangeReply_WaitApplied) isRangeReply_Reply() {}
+
+func (*RangeReply_SplitPoint) isRangeReply_Reply() {}
+
 type RangeError struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          RangeErrorCode         `protobuf:"varint,1,opt,name=code,proto3,enum=pontoon.v1.RangeErrorCode" json:"code,omitempty"`
@@ -2105,7 +3022,7 @@ type RangeError struct {
 
 func (x *RangeError) Reset() {
 	*x = RangeError{}
-	mi := &file_pontoon_proto_msgTypes[15]
+	mi := &file_pontoon_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +3034,7 @@ func (x *RangeError) String() string {
 func (*RangeError) ProtoMessage() {}
 
 func (x *RangeError) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[15]
+	mi := &file_pontoon_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +3047,7 @@ func (x *RangeError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeError.ProtoReflect.Descriptor instead.
 func (*RangeError) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{15}
+	return file_pontoon_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RangeError) GetCode() RangeErrorCode {
@@ -2198,7 +3115,7 @@ type ReadOp struct {
 
 func (x *ReadOp) Reset() {
 	*x = ReadOp{}
-	mi := &file_pontoon_proto_msgTypes[16]
+	mi := &file_pontoon_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2210,7 +3127,7 @@ func (x *ReadOp) String() string {
 func (*ReadOp) ProtoMessage() {}
 
 func (x *ReadOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[16]
+	mi := &file_pontoon_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2223,7 +3140,7 @@ func (x *ReadOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOp.ProtoReflect.Descriptor instead.
 func (*ReadOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{16}
+	return file_pontoon_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReadOp) GetRequest() *etcdserverpb.RangeRequest {
@@ -2280,7 +3197,7 @@ type ReadReply struct {
 
 func (x *ReadReply) Reset() {
 	*x = ReadReply{}
-	mi := &file_pontoon_proto_msgTypes[17]
+	mi := &file_pontoon_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2292,7 +3209,7 @@ func (x *ReadReply) String() string {
 func (*ReadReply) ProtoMessage() {}
 
 func (x *ReadReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[17]
+	mi := &file_pontoon_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2305,7 +3222,7 @@ func (x *ReadReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadReply.ProtoReflect.Descriptor instead.
 func (*ReadReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{17}
+	return file_pontoon_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReadReply) GetKvs() []*mvccpb.KeyValue {
@@ -2346,7 +3263,7 @@ type WriteOp struct {
 
 func (x *WriteOp) Reset() {
 	*x = WriteOp{}
-	mi := &file_pontoon_proto_msgTypes[18]
+	mi := &file_pontoon_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2358,7 +3275,7 @@ func (x *WriteOp) String() string {
 func (*WriteOp) ProtoMessage() {}
 
 func (x *WriteOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[18]
+	mi := &file_pontoon_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2371,7 +3288,7 @@ func (x *WriteOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteOp.ProtoReflect.Descriptor instead.
 func (*WriteOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{18}
+	return file_pontoon_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WriteOp) GetRequest() *etcdserverpb.RequestOp {
@@ -2391,7 +3308,7 @@ type WriteReply struct {
 
 func (x *WriteReply) Reset() {
 	*x = WriteReply{}
-	mi := &file_pontoon_proto_msgTypes[19]
+	mi := &file_pontoon_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2403,7 +3320,7 @@ func (x *WriteReply) String() string {
 func (*WriteReply) ProtoMessage() {}
 
 func (x *WriteReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[19]
+	mi := &file_pontoon_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2416,7 +3333,7 @@ func (x *WriteReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteReply.ProtoReflect.Descriptor instead.
 func (*WriteReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{19}
+	return file_pontoon_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WriteReply) GetResponse() *etcdserverpb.ResponseOp {
@@ -2451,7 +3368,7 @@ type LockOp struct {
 
 func (x *LockOp) Reset() {
 	*x = LockOp{}
-	mi := &file_pontoon_proto_msgTypes[20]
+	mi := &file_pontoon_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2463,7 +3380,7 @@ func (x *LockOp) String() string {
 func (*LockOp) ProtoMessage() {}
 
 func (x *LockOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[20]
+	mi := &file_pontoon_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2476,7 +3393,7 @@ func (x *LockOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockOp.ProtoReflect.Descriptor instead.
 func (*LockOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{20}
+	return file_pontoon_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LockOp) GetTxn() *TxnID {
@@ -2562,7 +3479,7 @@ type LockReply struct {
 
 func (x *LockReply) Reset() {
 	*x = LockReply{}
-	mi := &file_pontoon_proto_msgTypes[21]
+	mi := &file_pontoon_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +3491,7 @@ func (x *LockReply) String() string {
 func (*LockReply) ProtoMessage() {}
 
 func (x *LockReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[21]
+	mi := &file_pontoon_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +3504,7 @@ func (x *LockReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockReply.ProtoReflect.Descriptor instead.
 func (*LockReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{21}
+	return file_pontoon_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *LockReply) GetReads() []*ReadReply {
@@ -2640,7 +3557,7 @@ type CommitOp struct {
 
 func (x *CommitOp) Reset() {
 	*x = CommitOp{}
-	mi := &file_pontoon_proto_msgTypes[22]
+	mi := &file_pontoon_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2652,7 +3569,7 @@ func (x *CommitOp) String() string {
 func (*CommitOp) ProtoMessage() {}
 
 func (x *CommitOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[22]
+	mi := &file_pontoon_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2665,7 +3582,7 @@ func (x *CommitOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitOp.ProtoReflect.Descriptor instead.
 func (*CommitOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{22}
+	return file_pontoon_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CommitOp) GetTxn() *TxnID {
@@ -2712,7 +3629,7 @@ type CommitReply struct {
 
 func (x *CommitReply) Reset() {
 	*x = CommitReply{}
-	mi := &file_pontoon_proto_msgTypes[23]
+	mi := &file_pontoon_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +3641,7 @@ func (x *CommitReply) String() string {
 func (*CommitReply) ProtoMessage() {}
 
 func (x *CommitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[23]
+	mi := &file_pontoon_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +3654,7 @@ func (x *CommitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitReply.ProtoReflect.Descriptor instead.
 func (*CommitReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{23}
+	return file_pontoon_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CommitReply) GetRevision() int64 {
@@ -2759,7 +3676,7 @@ type AbortOp struct {
 
 func (x *AbortOp) Reset() {
 	*x = AbortOp{}
-	mi := &file_pontoon_proto_msgTypes[24]
+	mi := &file_pontoon_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2771,7 +3688,7 @@ func (x *AbortOp) String() string {
 func (*AbortOp) ProtoMessage() {}
 
 func (x *AbortOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[24]
+	mi := &file_pontoon_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2784,7 +3701,7 @@ func (x *AbortOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortOp.ProtoReflect.Descriptor instead.
 func (*AbortOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{24}
+	return file_pontoon_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AbortOp) GetTxn() *TxnID {
@@ -2810,7 +3727,7 @@ type AbortReply struct {
 
 func (x *AbortReply) Reset() {
 	*x = AbortReply{}
-	mi := &file_pontoon_proto_msgTypes[25]
+	mi := &file_pontoon_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2822,7 +3739,7 @@ func (x *AbortReply) String() string {
 func (*AbortReply) ProtoMessage() {}
 
 func (x *AbortReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[25]
+	mi := &file_pontoon_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2835,7 +3752,7 @@ func (x *AbortReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortReply.ProtoReflect.Descriptor instead.
 func (*AbortReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{25}
+	return file_pontoon_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AbortReply) GetCommitted() *TxnRecord {
@@ -2859,7 +3776,7 @@ type ResolveOp struct {
 
 func (x *ResolveOp) Reset() {
 	*x = ResolveOp{}
-	mi := &file_pontoon_proto_msgTypes[26]
+	mi := &file_pontoon_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2871,7 +3788,7 @@ func (x *ResolveOp) String() string {
 func (*ResolveOp) ProtoMessage() {}
 
 func (x *ResolveOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[26]
+	mi := &file_pontoon_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2884,7 +3801,7 @@ func (x *ResolveOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveOp.ProtoReflect.Descriptor instead.
 func (*ResolveOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{26}
+	return file_pontoon_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ResolveOp) GetTxn() *TxnID {
@@ -2923,7 +3840,7 @@ type ResolveReply struct {
 
 func (x *ResolveReply) Reset() {
 	*x = ResolveReply{}
-	mi := &file_pontoon_proto_msgTypes[27]
+	mi := &file_pontoon_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2935,7 +3852,7 @@ func (x *ResolveReply) String() string {
 func (*ResolveReply) ProtoMessage() {}
 
 func (x *ResolveReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[27]
+	mi := &file_pontoon_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2948,7 +3865,7 @@ func (x *ResolveReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolveReply.ProtoReflect.Descriptor instead.
 func (*ResolveReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{27}
+	return file_pontoon_proto_rawDescGZIP(), []int{33}
 }
 
 // ForgetOp drops a commit record after every participant confirmed (P31).
@@ -2962,7 +3879,7 @@ type ForgetOp struct {
 
 func (x *ForgetOp) Reset() {
 	*x = ForgetOp{}
-	mi := &file_pontoon_proto_msgTypes[28]
+	mi := &file_pontoon_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3891,7 @@ func (x *ForgetOp) String() string {
 func (*ForgetOp) ProtoMessage() {}
 
 func (x *ForgetOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[28]
+	mi := &file_pontoon_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +3904,7 @@ func (x *ForgetOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetOp.ProtoReflect.Descriptor instead.
 func (*ForgetOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{28}
+	return file_pontoon_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ForgetOp) GetTxn() *TxnID {
@@ -3012,7 +3929,7 @@ type ForgetReply struct {
 
 func (x *ForgetReply) Reset() {
 	*x = ForgetReply{}
-	mi := &file_pontoon_proto_msgTypes[29]
+	mi := &file_pontoon_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3024,7 +3941,7 @@ func (x *ForgetReply) String() string {
 func (*ForgetReply) ProtoMessage() {}
 
 func (x *ForgetReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[29]
+	mi := &file_pontoon_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3037,7 +3954,7 @@ func (x *ForgetReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetReply.ProtoReflect.Descriptor instead.
 func (*ForgetReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{29}
+	return file_pontoon_proto_rawDescGZIP(), []int{35}
 }
 
 // SysReadOp reads SPACE_SYS records of op.span on the leader.
@@ -3050,7 +3967,7 @@ type SysReadOp struct {
 
 func (x *SysReadOp) Reset() {
 	*x = SysReadOp{}
-	mi := &file_pontoon_proto_msgTypes[30]
+	mi := &file_pontoon_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3062,7 +3979,7 @@ func (x *SysReadOp) String() string {
 func (*SysReadOp) ProtoMessage() {}
 
 func (x *SysReadOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[30]
+	mi := &file_pontoon_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3075,7 +3992,7 @@ func (x *SysReadOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SysReadOp.ProtoReflect.Descriptor instead.
 func (*SysReadOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{30}
+	return file_pontoon_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SysReadOp) GetLimit() int64 {
@@ -3095,7 +4012,7 @@ type SysRecord struct {
 
 func (x *SysRecord) Reset() {
 	*x = SysRecord{}
-	mi := &file_pontoon_proto_msgTypes[31]
+	mi := &file_pontoon_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3107,7 +4024,7 @@ func (x *SysRecord) String() string {
 func (*SysRecord) ProtoMessage() {}
 
 func (x *SysRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[31]
+	mi := &file_pontoon_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3120,7 +4037,7 @@ func (x *SysRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SysRecord.ProtoReflect.Descriptor instead.
 func (*SysRecord) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{31}
+	return file_pontoon_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SysRecord) GetKey() []byte {
@@ -3146,7 +4063,7 @@ type SysReadReply struct {
 
 func (x *SysReadReply) Reset() {
 	*x = SysReadReply{}
-	mi := &file_pontoon_proto_msgTypes[32]
+	mi := &file_pontoon_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3158,7 +4075,7 @@ func (x *SysReadReply) String() string {
 func (*SysReadReply) ProtoMessage() {}
 
 func (x *SysReadReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[32]
+	mi := &file_pontoon_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3171,7 +4088,7 @@ func (x *SysReadReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SysReadReply.ProtoReflect.Descriptor instead.
 func (*SysReadReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{32}
+	return file_pontoon_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SysReadReply) GetRecords() []*SysRecord {
@@ -3194,7 +4111,7 @@ type SysWriteOp struct {
 
 func (x *SysWriteOp) Reset() {
 	*x = SysWriteOp{}
-	mi := &file_pontoon_proto_msgTypes[33]
+	mi := &file_pontoon_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3206,7 +4123,7 @@ func (x *SysWriteOp) String() string {
 func (*SysWriteOp) ProtoMessage() {}
 
 func (x *SysWriteOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[33]
+	mi := &file_pontoon_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3219,7 +4136,7 @@ func (x *SysWriteOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SysWriteOp.ProtoReflect.Descriptor instead.
 func (*SysWriteOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{33}
+	return file_pontoon_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SysWriteOp) GetPuts() []*SysRecord {
@@ -3251,7 +4168,7 @@ type SysWriteReply struct {
 
 func (x *SysWriteReply) Reset() {
 	*x = SysWriteReply{}
-	mi := &file_pontoon_proto_msgTypes[34]
+	mi := &file_pontoon_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3263,7 +4180,7 @@ func (x *SysWriteReply) String() string {
 func (*SysWriteReply) ProtoMessage() {}
 
 func (x *SysWriteReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[34]
+	mi := &file_pontoon_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3276,7 +4193,7 @@ func (x *SysWriteReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SysWriteReply.ProtoReflect.Descriptor instead.
 func (*SysWriteReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{34}
+	return file_pontoon_proto_rawDescGZIP(), []int{40}
 }
 
 // LeaseOp is served by the leader of the lease's home range.
@@ -3294,7 +4211,7 @@ type LeaseOp struct {
 
 func (x *LeaseOp) Reset() {
 	*x = LeaseOp{}
-	mi := &file_pontoon_proto_msgTypes[35]
+	mi := &file_pontoon_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3306,7 +4223,7 @@ func (x *LeaseOp) String() string {
 func (*LeaseOp) ProtoMessage() {}
 
 func (x *LeaseOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[35]
+	mi := &file_pontoon_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3319,7 +4236,7 @@ func (x *LeaseOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseOp.ProtoReflect.Descriptor instead.
 func (*LeaseOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{35}
+	return file_pontoon_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *LeaseOp) GetKind() LeaseOpKind {
@@ -3377,7 +4294,7 @@ type LeaseReply struct {
 
 func (x *LeaseReply) Reset() {
 	*x = LeaseReply{}
-	mi := &file_pontoon_proto_msgTypes[36]
+	mi := &file_pontoon_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3389,7 +4306,7 @@ func (x *LeaseReply) String() string {
 func (*LeaseReply) ProtoMessage() {}
 
 func (x *LeaseReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[36]
+	mi := &file_pontoon_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3402,7 +4319,7 @@ func (x *LeaseReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseReply.ProtoReflect.Descriptor instead.
 func (*LeaseReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{36}
+	return file_pontoon_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *LeaseReply) GetRecord() *LeaseRecord {
@@ -3450,7 +4367,7 @@ type LeaseKeysOp struct {
 
 func (x *LeaseKeysOp) Reset() {
 	*x = LeaseKeysOp{}
-	mi := &file_pontoon_proto_msgTypes[37]
+	mi := &file_pontoon_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3462,7 +4379,7 @@ func (x *LeaseKeysOp) String() string {
 func (*LeaseKeysOp) ProtoMessage() {}
 
 func (x *LeaseKeysOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[37]
+	mi := &file_pontoon_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3475,7 +4392,7 @@ func (x *LeaseKeysOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseKeysOp.ProtoReflect.Descriptor instead.
 func (*LeaseKeysOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{37}
+	return file_pontoon_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *LeaseKeysOp) GetLease() int64 {
@@ -3501,7 +4418,7 @@ type LeaseKeysReply struct {
 
 func (x *LeaseKeysReply) Reset() {
 	*x = LeaseKeysReply{}
-	mi := &file_pontoon_proto_msgTypes[38]
+	mi := &file_pontoon_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3513,7 +4430,7 @@ func (x *LeaseKeysReply) String() string {
 func (*LeaseKeysReply) ProtoMessage() {}
 
 func (x *LeaseKeysReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[38]
+	mi := &file_pontoon_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3526,7 +4443,7 @@ func (x *LeaseKeysReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseKeysReply.ProtoReflect.Descriptor instead.
 func (*LeaseKeysReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{38}
+	return file_pontoon_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *LeaseKeysReply) GetKeys() [][]byte {
@@ -3549,7 +4466,7 @@ type HistoryOp struct {
 
 func (x *HistoryOp) Reset() {
 	*x = HistoryOp{}
-	mi := &file_pontoon_proto_msgTypes[39]
+	mi := &file_pontoon_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3561,7 +4478,7 @@ func (x *HistoryOp) String() string {
 func (*HistoryOp) ProtoMessage() {}
 
 func (x *HistoryOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[39]
+	mi := &file_pontoon_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3574,7 +4491,7 @@ func (x *HistoryOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryOp.ProtoReflect.Descriptor instead.
 func (*HistoryOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{39}
+	return file_pontoon_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *HistoryOp) GetFrom() int64 {
@@ -3608,7 +4525,7 @@ type ChangeEvent struct {
 
 func (x *ChangeEvent) Reset() {
 	*x = ChangeEvent{}
-	mi := &file_pontoon_proto_msgTypes[40]
+	mi := &file_pontoon_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3620,7 +4537,7 @@ func (x *ChangeEvent) String() string {
 func (*ChangeEvent) ProtoMessage() {}
 
 func (x *ChangeEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[40]
+	mi := &file_pontoon_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3633,7 +4550,7 @@ func (x *ChangeEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeEvent.ProtoReflect.Descriptor instead.
 func (*ChangeEvent) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{40}
+	return file_pontoon_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ChangeEvent) GetEvent() *mvccpb.Event {
@@ -3660,7 +4577,7 @@ type HistoryReply struct {
 
 func (x *HistoryReply) Reset() {
 	*x = HistoryReply{}
-	mi := &file_pontoon_proto_msgTypes[41]
+	mi := &file_pontoon_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3672,7 +4589,7 @@ func (x *HistoryReply) String() string {
 func (*HistoryReply) ProtoMessage() {}
 
 func (x *HistoryReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[41]
+	mi := &file_pontoon_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3685,7 +4602,7 @@ func (x *HistoryReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryReply.ProtoReflect.Descriptor instead.
 func (*HistoryReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{41}
+	return file_pontoon_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *HistoryReply) GetEvents() []*ChangeEvent {
@@ -3711,7 +4628,7 @@ type HashOp struct {
 
 func (x *HashOp) Reset() {
 	*x = HashOp{}
-	mi := &file_pontoon_proto_msgTypes[42]
+	mi := &file_pontoon_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3723,7 +4640,7 @@ func (x *HashOp) String() string {
 func (*HashOp) ProtoMessage() {}
 
 func (x *HashOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[42]
+	mi := &file_pontoon_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3736,7 +4653,7 @@ func (x *HashOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashOp.ProtoReflect.Descriptor instead.
 func (*HashOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{42}
+	return file_pontoon_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *HashOp) GetRevision() int64 {
@@ -3757,7 +4674,7 @@ type HashReply struct {
 
 func (x *HashReply) Reset() {
 	*x = HashReply{}
-	mi := &file_pontoon_proto_msgTypes[43]
+	mi := &file_pontoon_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3769,7 +4686,7 @@ func (x *HashReply) String() string {
 func (*HashReply) ProtoMessage() {}
 
 func (x *HashReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[43]
+	mi := &file_pontoon_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3782,7 +4699,7 @@ func (x *HashReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HashReply.ProtoReflect.Descriptor instead.
 func (*HashReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{43}
+	return file_pontoon_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *HashReply) GetHash() uint32 {
@@ -3816,7 +4733,7 @@ type SplitOp struct {
 
 func (x *SplitOp) Reset() {
 	*x = SplitOp{}
-	mi := &file_pontoon_proto_msgTypes[44]
+	mi := &file_pontoon_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3828,7 +4745,7 @@ func (x *SplitOp) String() string {
 func (*SplitOp) ProtoMessage() {}
 
 func (x *SplitOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[44]
+	mi := &file_pontoon_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3841,7 +4758,7 @@ func (x *SplitOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitOp.ProtoReflect.Descriptor instead.
 func (*SplitOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{44}
+	return file_pontoon_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SplitOp) GetKey() []byte {
@@ -3868,7 +4785,7 @@ type SplitReply struct {
 
 func (x *SplitReply) Reset() {
 	*x = SplitReply{}
-	mi := &file_pontoon_proto_msgTypes[45]
+	mi := &file_pontoon_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3880,7 +4797,7 @@ func (x *SplitReply) String() string {
 func (*SplitReply) ProtoMessage() {}
 
 func (x *SplitReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[45]
+	mi := &file_pontoon_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3893,7 +4810,7 @@ func (x *SplitReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SplitReply.ProtoReflect.Descriptor instead.
 func (*SplitReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{45}
+	return file_pontoon_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SplitReply) GetLeft() *Descriptor {
@@ -3919,7 +4836,7 @@ type TransferOp struct {
 
 func (x *TransferOp) Reset() {
 	*x = TransferOp{}
-	mi := &file_pontoon_proto_msgTypes[46]
+	mi := &file_pontoon_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3931,7 +4848,7 @@ func (x *TransferOp) String() string {
 func (*TransferOp) ProtoMessage() {}
 
 func (x *TransferOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[46]
+	mi := &file_pontoon_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3944,7 +4861,7 @@ func (x *TransferOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferOp.ProtoReflect.Descriptor instead.
 func (*TransferOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{46}
+	return file_pontoon_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *TransferOp) GetToNode() uint64 {
@@ -3962,7 +4879,7 @@ type TransferReply struct {
 
 func (x *TransferReply) Reset() {
 	*x = TransferReply{}
-	mi := &file_pontoon_proto_msgTypes[47]
+	mi := &file_pontoon_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3974,7 +4891,7 @@ func (x *TransferReply) String() string {
 func (*TransferReply) ProtoMessage() {}
 
 func (x *TransferReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[47]
+	mi := &file_pontoon_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3987,7 +4904,7 @@ func (x *TransferReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferReply.ProtoReflect.Descriptor instead.
 func (*TransferReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{47}
+	return file_pontoon_proto_rawDescGZIP(), []int{53}
 }
 
 type StatusOp struct {
@@ -3998,7 +4915,7 @@ type StatusOp struct {
 
 func (x *StatusOp) Reset() {
 	*x = StatusOp{}
-	mi := &file_pontoon_proto_msgTypes[48]
+	mi := &file_pontoon_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4010,7 +4927,7 @@ func (x *StatusOp) String() string {
 func (*StatusOp) ProtoMessage() {}
 
 func (x *StatusOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[48]
+	mi := &file_pontoon_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4023,7 +4940,7 @@ func (x *StatusOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusOp.ProtoReflect.Descriptor instead.
 func (*StatusOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{48}
+	return file_pontoon_proto_rawDescGZIP(), []int{54}
 }
 
 // CompactOp brings floor to the range's log; wait: also until dropped here.
@@ -4037,7 +4954,7 @@ type CompactOp struct {
 
 func (x *CompactOp) Reset() {
 	*x = CompactOp{}
-	mi := &file_pontoon_proto_msgTypes[49]
+	mi := &file_pontoon_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4049,7 +4966,7 @@ func (x *CompactOp) String() string {
 func (*CompactOp) ProtoMessage() {}
 
 func (x *CompactOp) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[49]
+	mi := &file_pontoon_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4062,7 +4979,7 @@ func (x *CompactOp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompactOp.ProtoReflect.Descriptor instead.
 func (*CompactOp) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{49}
+	return file_pontoon_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CompactOp) GetFloor() int64 {
@@ -4087,7 +5004,7 @@ type CompactReply struct {
 
 func (x *CompactReply) Reset() {
 	*x = CompactReply{}
-	mi := &file_pontoon_proto_msgTypes[50]
+	mi := &file_pontoon_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4099,7 +5016,7 @@ func (x *CompactReply) String() string {
 func (*CompactReply) ProtoMessage() {}
 
 func (x *CompactReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[50]
+	mi := &file_pontoon_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4112,7 +5029,541 @@ func (x *CompactReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompactReply.ProtoReflect.Descriptor instead.
 func (*CompactReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{50}
+	return file_pontoon_proto_rawDescGZIP(), []int{56}
+}
+
+type ReplicaStep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          ReplicaStepKind        `protobuf:"varint,1,opt,name=kind,proto3,enum=pontoon.v1.ReplicaStepKind" json:"kind,omitempty"`
+	NodeId        uint64                 `protobuf:"varint,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaStep) Reset() {
+	*x = ReplicaStep{}
+	mi := &file_pontoon_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaStep) ProtoMessage() {}
+
+func (x *ReplicaStep) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaStep.ProtoReflect.Descriptor instead.
+func (*ReplicaStep) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ReplicaStep) GetKind() ReplicaStepKind {
+	if x != nil {
+		return x.Kind
+	}
+	return ReplicaStepKind_REPLICA_ADD_LEARNER
+}
+
+func (x *ReplicaStep) GetNodeId() uint64 {
+	if x != nil {
+		return x.NodeId
+	}
+	return 0
+}
+
+// ChangeReplicasOp changes the replicas as one raft configuration change; what
+// changes several votes goes through a joint configuration, which the leader
+// leaves by itself before it answers. REFUSED if the descriptor's generation is
+// another one.
+type ChangeReplicasOp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Generation    uint64                 `protobuf:"varint,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	Steps         []*ReplicaStep         `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeReplicasOp) Reset() {
+	*x = ChangeReplicasOp{}
+	mi := &file_pontoon_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeReplicasOp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeReplicasOp) ProtoMessage() {}
+
+func (x *ChangeReplicasOp) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeReplicasOp.ProtoReflect.Descriptor instead.
+func (*ChangeReplicasOp) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *ChangeReplicasOp) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *ChangeReplicasOp) GetSteps() []*ReplicaStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+type ChangeReplicasReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Desc          *Descriptor            `protobuf:"bytes,1,opt,name=desc,proto3" json:"desc,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeReplicasReply) Reset() {
+	*x = ChangeReplicasReply{}
+	mi := &file_pontoon_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeReplicasReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeReplicasReply) ProtoMessage() {}
+
+func (x *ChangeReplicasReply) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeReplicasReply.ProtoReflect.Descriptor instead.
+func (*ChangeReplicasReply) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ChangeReplicasReply) GetDesc() *Descriptor {
+	if x != nil {
+		return x.Desc
+	}
+	return nil
+}
+
+// MergeOp merges the range with its right neighbour; the left leader drives it.
+// REFUSED unless both have the same nodes as voters and nothing else.
+type MergeOp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RightRangeId  uint64                 `protobuf:"varint,1,opt,name=right_range_id,json=rightRangeId,proto3" json:"right_range_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeOp) Reset() {
+	*x = MergeOp{}
+	mi := &file_pontoon_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeOp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeOp) ProtoMessage() {}
+
+func (x *MergeOp) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeOp.ProtoReflect.Descriptor instead.
+func (*MergeOp) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *MergeOp) GetRightRangeId() uint64 {
+	if x != nil {
+		return x.RightRangeId
+	}
+	return 0
+}
+
+type MergeReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Merged        *Descriptor            `protobuf:"bytes,1,opt,name=merged,proto3" json:"merged,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeReply) Reset() {
+	*x = MergeReply{}
+	mi := &file_pontoon_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeReply) ProtoMessage() {}
+
+func (x *MergeReply) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeReply.ProtoReflect.Descriptor instead.
+func (*MergeReply) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *MergeReply) GetMerged() *Descriptor {
+	if x != nil {
+		return x.Merged
+	}
+	return nil
+}
+
+// MergeStepOp carries a step to the right range's leader (FREEZE, UNFREEZE), or
+// asks the left range's leader to give an attempt up (ABORT).
+type MergeStepOp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Step          *MergeStep             `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeStepOp) Reset() {
+	*x = MergeStepOp{}
+	mi := &file_pontoon_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeStepOp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeStepOp) ProtoMessage() {}
+
+func (x *MergeStepOp) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeStepOp.ProtoReflect.Descriptor instead.
+func (*MergeStepOp) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *MergeStepOp) GetStep() *MergeStep {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+type MergeStepReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pending       bool                   `protobuf:"varint,1,opt,name=pending,proto3" json:"pending,omitempty"`                            // ABORT: the attempt is still being driven
+	FrozenIndex   uint64                 `protobuf:"varint,2,opt,name=frozen_index,json=frozenIndex,proto3" json:"frozen_index,omitempty"` // FREEZE
+	Closed        int64                  `protobuf:"varint,3,opt,name=closed,proto3" json:"closed,omitempty"`                              // FREEZE: of the right range, final
+	Floor         int64                  `protobuf:"varint,4,opt,name=floor,proto3" json:"floor,omitempty"`
+	LiveKeys      int64                  `protobuf:"varint,5,opt,name=live_keys,json=liveKeys,proto3" json:"live_keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeStepReply) Reset() {
+	*x = MergeStepReply{}
+	mi := &file_pontoon_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeStepReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeStepReply) ProtoMessage() {}
+
+func (x *MergeStepReply) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeStepReply.ProtoReflect.Descriptor instead.
+func (*MergeStepReply) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *MergeStepReply) GetPending() bool {
+	if x != nil {
+		return x.Pending
+	}
+	return false
+}
+
+func (x *MergeStepReply) GetFrozenIndex() uint64 {
+	if x != nil {
+		return x.FrozenIndex
+	}
+	return 0
+}
+
+func (x *MergeStepReply) GetClosed() int64 {
+	if x != nil {
+		return x.Closed
+	}
+	return 0
+}
+
+func (x *MergeStepReply) GetFloor() int64 {
+	if x != nil {
+		return x.Floor
+	}
+	return 0
+}
+
+func (x *MergeStepReply) GetLiveKeys() int64 {
+	if x != nil {
+		return x.LiveKeys
+	}
+	return 0
+}
+
+// WaitAppliedOp is answered by any replica once it applied up to index.
+type WaitAppliedOp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitAppliedOp) Reset() {
+	*x = WaitAppliedOp{}
+	mi := &file_pontoon_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitAppliedOp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitAppliedOp) ProtoMessage() {}
+
+func (x *WaitAppliedOp) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitAppliedOp.ProtoReflect.Descriptor instead.
+func (*WaitAppliedOp) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *WaitAppliedOp) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type WaitAppliedReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitAppliedReply) Reset() {
+	*x = WaitAppliedReply{}
+	mi := &file_pontoon_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitAppliedReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitAppliedReply) ProtoMessage() {}
+
+func (x *WaitAppliedReply) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitAppliedReply.ProtoReflect.Descriptor instead.
+func (*WaitAppliedReply) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{65}
+}
+
+// SplitPointOp asks the leader for a key that halves the range.
+type SplitPointOp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	By            SplitBy                `protobuf:"varint,1,opt,name=by,proto3,enum=pontoon.v1.SplitBy" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SplitPointOp) Reset() {
+	*x = SplitPointOp{}
+	mi := &file_pontoon_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SplitPointOp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SplitPointOp) ProtoMessage() {}
+
+func (x *SplitPointOp) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SplitPointOp.ProtoReflect.Descriptor instead.
+func (*SplitPointOp) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *SplitPointOp) GetBy() SplitBy {
+	if x != nil {
+		return x.By
+	}
+	return SplitBy_SPLIT_BY_SIZE
+}
+
+type SplitPointReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"` // internal key; empty: there is none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SplitPointReply) Reset() {
+	*x = SplitPointReply{}
+	mi := &file_pontoon_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SplitPointReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SplitPointReply) ProtoMessage() {}
+
+func (x *SplitPointReply) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SplitPointReply.ProtoReflect.Descriptor instead.
+func (*SplitPointReply) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *SplitPointReply) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
 }
 
 type OpFrame struct {
@@ -4124,7 +5575,7 @@ type OpFrame struct {
 
 func (x *OpFrame) Reset() {
 	*x = OpFrame{}
-	mi := &file_pontoon_proto_msgTypes[51]
+	mi := &file_pontoon_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4136,7 +5587,7 @@ func (x *OpFrame) String() string {
 func (*OpFrame) ProtoMessage() {}
 
 func (x *OpFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[51]
+	mi := &file_pontoon_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4149,7 +5600,7 @@ func (x *OpFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpFrame.ProtoReflect.Descriptor instead.
 func (*OpFrame) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{51}
+	return file_pontoon_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *OpFrame) GetCalls() []*OpCall {
@@ -4171,7 +5622,7 @@ type OpCall struct {
 
 func (x *OpCall) Reset() {
 	*x = OpCall{}
-	mi := &file_pontoon_proto_msgTypes[52]
+	mi := &file_pontoon_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4183,7 +5634,7 @@ func (x *OpCall) String() string {
 func (*OpCall) ProtoMessage() {}
 
 func (x *OpCall) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[52]
+	mi := &file_pontoon_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4196,7 +5647,7 @@ func (x *OpCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpCall.ProtoReflect.Descriptor instead.
 func (*OpCall) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{52}
+	return file_pontoon_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *OpCall) GetId() uint64 {
@@ -4236,7 +5687,7 @@ type OpReplyFrame struct {
 
 func (x *OpReplyFrame) Reset() {
 	*x = OpReplyFrame{}
-	mi := &file_pontoon_proto_msgTypes[53]
+	mi := &file_pontoon_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4248,7 +5699,7 @@ func (x *OpReplyFrame) String() string {
 func (*OpReplyFrame) ProtoMessage() {}
 
 func (x *OpReplyFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[53]
+	mi := &file_pontoon_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4261,7 +5712,7 @@ func (x *OpReplyFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpReplyFrame.ProtoReflect.Descriptor instead.
 func (*OpReplyFrame) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{53}
+	return file_pontoon_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *OpReplyFrame) GetReplies() []*OpReply {
@@ -4281,7 +5732,7 @@ type OpReply struct {
 
 func (x *OpReply) Reset() {
 	*x = OpReply{}
-	mi := &file_pontoon_proto_msgTypes[54]
+	mi := &file_pontoon_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4293,7 +5744,7 @@ func (x *OpReply) String() string {
 func (*OpReply) ProtoMessage() {}
 
 func (x *OpReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[54]
+	mi := &file_pontoon_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4306,7 +5757,7 @@ func (x *OpReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpReply.ProtoReflect.Descriptor instead.
 func (*OpReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{54}
+	return file_pontoon_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *OpReply) GetId() uint64 {
@@ -4336,7 +5787,7 @@ type RaftMessage struct {
 
 func (x *RaftMessage) Reset() {
 	*x = RaftMessage{}
-	mi := &file_pontoon_proto_msgTypes[55]
+	mi := &file_pontoon_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4348,7 +5799,7 @@ func (x *RaftMessage) String() string {
 func (*RaftMessage) ProtoMessage() {}
 
 func (x *RaftMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[55]
+	mi := &file_pontoon_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4361,7 +5812,7 @@ func (x *RaftMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftMessage.ProtoReflect.Descriptor instead.
 func (*RaftMessage) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{55}
+	return file_pontoon_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *RaftMessage) GetRangeId() uint64 {
@@ -4405,7 +5856,7 @@ type ClosedUpdate struct {
 
 func (x *ClosedUpdate) Reset() {
 	*x = ClosedUpdate{}
-	mi := &file_pontoon_proto_msgTypes[56]
+	mi := &file_pontoon_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4417,7 +5868,7 @@ func (x *ClosedUpdate) String() string {
 func (*ClosedUpdate) ProtoMessage() {}
 
 func (x *ClosedUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[56]
+	mi := &file_pontoon_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4430,7 +5881,7 @@ func (x *ClosedUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClosedUpdate.ProtoReflect.Descriptor instead.
 func (*ClosedUpdate) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{56}
+	return file_pontoon_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ClosedUpdate) GetEnter() []*ClosedEnter {
@@ -4465,7 +5916,7 @@ type ClosedEnter struct {
 
 func (x *ClosedEnter) Reset() {
 	*x = ClosedEnter{}
-	mi := &file_pontoon_proto_msgTypes[57]
+	mi := &file_pontoon_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4477,7 +5928,7 @@ func (x *ClosedEnter) String() string {
 func (*ClosedEnter) ProtoMessage() {}
 
 func (x *ClosedEnter) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[57]
+	mi := &file_pontoon_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4490,7 +5941,7 @@ func (x *ClosedEnter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClosedEnter.ProtoReflect.Descriptor instead.
 func (*ClosedEnter) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{57}
+	return file_pontoon_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ClosedEnter) GetRangeId() uint64 {
@@ -4527,7 +5978,7 @@ type RaftFrame struct {
 
 func (x *RaftFrame) Reset() {
 	*x = RaftFrame{}
-	mi := &file_pontoon_proto_msgTypes[58]
+	mi := &file_pontoon_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4539,7 +5990,7 @@ func (x *RaftFrame) String() string {
 func (*RaftFrame) ProtoMessage() {}
 
 func (x *RaftFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[58]
+	mi := &file_pontoon_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4552,7 +6003,7 @@ func (x *RaftFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftFrame.ProtoReflect.Descriptor instead.
 func (*RaftFrame) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{58}
+	return file_pontoon_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RaftFrame) GetFromNode() uint64 {
@@ -4598,7 +6049,7 @@ type RaftAck struct {
 
 func (x *RaftAck) Reset() {
 	*x = RaftAck{}
-	mi := &file_pontoon_proto_msgTypes[59]
+	mi := &file_pontoon_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4610,7 +6061,7 @@ func (x *RaftAck) String() string {
 func (*RaftAck) ProtoMessage() {}
 
 func (x *RaftAck) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[59]
+	mi := &file_pontoon_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4623,7 +6074,7 @@ func (x *RaftAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftAck.ProtoReflect.Descriptor instead.
 func (*RaftAck) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{59}
+	return file_pontoon_proto_rawDescGZIP(), []int{76}
 }
 
 // SnapshotChunk streams a raft snapshot of a span: first the header, then
@@ -4640,7 +6091,7 @@ type SnapshotChunk struct {
 
 func (x *SnapshotChunk) Reset() {
 	*x = SnapshotChunk{}
-	mi := &file_pontoon_proto_msgTypes[60]
+	mi := &file_pontoon_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4652,7 +6103,7 @@ func (x *SnapshotChunk) String() string {
 func (*SnapshotChunk) ProtoMessage() {}
 
 func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[60]
+	mi := &file_pontoon_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4665,7 +6116,7 @@ func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotChunk.ProtoReflect.Descriptor instead.
 func (*SnapshotChunk) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{60}
+	return file_pontoon_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *SnapshotChunk) GetHeader() *SnapshotHeader {
@@ -4708,7 +6159,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_pontoon_proto_msgTypes[61]
+	mi := &file_pontoon_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4720,7 +6171,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[61]
+	mi := &file_pontoon_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4733,7 +6184,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{61}
+	return file_pontoon_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *SnapshotHeader) GetMessage() *RaftMessage {
@@ -4773,7 +6224,7 @@ type SnapshotAck struct {
 
 func (x *SnapshotAck) Reset() {
 	*x = SnapshotAck{}
-	mi := &file_pontoon_proto_msgTypes[62]
+	mi := &file_pontoon_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4785,7 +6236,7 @@ func (x *SnapshotAck) String() string {
 func (*SnapshotAck) ProtoMessage() {}
 
 func (x *SnapshotAck) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[62]
+	mi := &file_pontoon_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4798,7 +6249,7 @@ func (x *SnapshotAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotAck.ProtoReflect.Descriptor instead.
 func (*SnapshotAck) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{62}
+	return file_pontoon_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *SnapshotAck) GetRefused() string {
@@ -4822,7 +6273,7 @@ type SequenceAsk struct {
 
 func (x *SequenceAsk) Reset() {
 	*x = SequenceAsk{}
-	mi := &file_pontoon_proto_msgTypes[63]
+	mi := &file_pontoon_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4834,7 +6285,7 @@ func (x *SequenceAsk) String() string {
 func (*SequenceAsk) ProtoMessage() {}
 
 func (x *SequenceAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[63]
+	mi := &file_pontoon_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4847,7 +6298,7 @@ func (x *SequenceAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceAsk.ProtoReflect.Descriptor instead.
 func (*SequenceAsk) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{63}
+	return file_pontoon_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *SequenceAsk) GetNode() uint64 {
@@ -4903,7 +6354,7 @@ type Epochs struct {
 
 func (x *Epochs) Reset() {
 	*x = Epochs{}
-	mi := &file_pontoon_proto_msgTypes[64]
+	mi := &file_pontoon_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4915,7 +6366,7 @@ func (x *Epochs) String() string {
 func (*Epochs) ProtoMessage() {}
 
 func (x *Epochs) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[64]
+	mi := &file_pontoon_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4928,7 +6379,7 @@ func (x *Epochs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epochs.ProtoReflect.Descriptor instead.
 func (*Epochs) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{64}
+	return file_pontoon_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *Epochs) GetFloor() int64 {
@@ -4968,7 +6419,7 @@ type SequenceReply struct {
 
 func (x *SequenceReply) Reset() {
 	*x = SequenceReply{}
-	mi := &file_pontoon_proto_msgTypes[65]
+	mi := &file_pontoon_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4980,7 +6431,7 @@ func (x *SequenceReply) String() string {
 func (*SequenceReply) ProtoMessage() {}
 
 func (x *SequenceReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[65]
+	mi := &file_pontoon_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4993,7 +6444,7 @@ func (x *SequenceReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceReply.ProtoReflect.Descriptor instead.
 func (*SequenceReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{65}
+	return file_pontoon_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *SequenceReply) GetSequence() uint64 {
@@ -5064,7 +6515,7 @@ type FeedRequest struct {
 
 func (x *FeedRequest) Reset() {
 	*x = FeedRequest{}
-	mi := &file_pontoon_proto_msgTypes[66]
+	mi := &file_pontoon_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5076,7 +6527,7 @@ func (x *FeedRequest) String() string {
 func (*FeedRequest) ProtoMessage() {}
 
 func (x *FeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[66]
+	mi := &file_pontoon_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5089,7 +6540,7 @@ func (x *FeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedRequest.ProtoReflect.Descriptor instead.
 func (*FeedRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{66}
+	return file_pontoon_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *FeedRequest) GetRangeId() uint64 {
@@ -5131,7 +6582,7 @@ type FeedMessage struct {
 
 func (x *FeedMessage) Reset() {
 	*x = FeedMessage{}
-	mi := &file_pontoon_proto_msgTypes[67]
+	mi := &file_pontoon_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5143,7 +6594,7 @@ func (x *FeedMessage) String() string {
 func (*FeedMessage) ProtoMessage() {}
 
 func (x *FeedMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[67]
+	mi := &file_pontoon_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5156,7 +6607,7 @@ func (x *FeedMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedMessage.ProtoReflect.Descriptor instead.
 func (*FeedMessage) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{67}
+	return file_pontoon_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *FeedMessage) GetEvents() []*ChangeEvent {
@@ -5192,7 +6643,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_pontoon_proto_msgTypes[68]
+	mi := &file_pontoon_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5204,7 +6655,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[68]
+	mi := &file_pontoon_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5217,7 +6668,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{68}
+	return file_pontoon_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Checkpoint) GetSpan() *Span {
@@ -5252,7 +6703,7 @@ type GossipPacket struct {
 
 func (x *GossipPacket) Reset() {
 	*x = GossipPacket{}
-	mi := &file_pontoon_proto_msgTypes[69]
+	mi := &file_pontoon_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5264,7 +6715,7 @@ func (x *GossipPacket) String() string {
 func (*GossipPacket) ProtoMessage() {}
 
 func (x *GossipPacket) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[69]
+	mi := &file_pontoon_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5277,7 +6728,7 @@ func (x *GossipPacket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipPacket.ProtoReflect.Descriptor instead.
 func (*GossipPacket) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{69}
+	return file_pontoon_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *GossipPacket) GetFromNode() uint64 {
@@ -5310,7 +6761,7 @@ type DescribeRequest struct {
 
 func (x *DescribeRequest) Reset() {
 	*x = DescribeRequest{}
-	mi := &file_pontoon_proto_msgTypes[70]
+	mi := &file_pontoon_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5322,7 +6773,7 @@ func (x *DescribeRequest) String() string {
 func (*DescribeRequest) ProtoMessage() {}
 
 func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[70]
+	mi := &file_pontoon_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5335,7 +6786,7 @@ func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{70}
+	return file_pontoon_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *DescribeRequest) GetClusterId() uint64 {
@@ -5365,7 +6816,7 @@ type DescribeReply struct {
 
 func (x *DescribeReply) Reset() {
 	*x = DescribeReply{}
-	mi := &file_pontoon_proto_msgTypes[71]
+	mi := &file_pontoon_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5377,7 +6828,7 @@ func (x *DescribeReply) String() string {
 func (*DescribeReply) ProtoMessage() {}
 
 func (x *DescribeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[71]
+	mi := &file_pontoon_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5390,7 +6841,7 @@ func (x *DescribeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeReply.ProtoReflect.Descriptor instead.
 func (*DescribeReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{71}
+	return file_pontoon_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *DescribeReply) GetClusterId() uint64 {
@@ -5470,6 +6921,1917 @@ func (x *DescribeReply) GetBoot() uint64 {
 	return 0
 }
 
+type LocalityTier struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"` // "region", "zone", "rack": wide to narrow
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocalityTier) Reset() {
+	*x = LocalityTier{}
+	mi := &file_pontoon_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocalityTier) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocalityTier) ProtoMessage() {}
+
+func (x *LocalityTier) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocalityTier.ProtoReflect.Descriptor instead.
+func (*LocalityTier) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *LocalityTier) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *LocalityTier) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// NodeRecord is a member of the cluster, in the root range.
+type NodeRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeId        uint64                 `protobuf:"varint,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // empty: added by MemberAdd, not started yet
+	PeerUrls      []string               `protobuf:"bytes,3,rep,name=peer_urls,json=peerUrls,proto3" json:"peer_urls,omitempty"`
+	ClientUrls    []string               `protobuf:"bytes,4,rep,name=client_urls,json=clientUrls,proto3" json:"client_urls,omitempty"`
+	Locality      []*LocalityTier        `protobuf:"bytes,5,rep,name=locality,proto3" json:"locality,omitempty"`
+	State         NodeState              `protobuf:"varint,6,opt,name=state,proto3,enum=pontoon.v1.NodeState" json:"state,omitempty"`
+	Learner       bool                   `protobuf:"varint,7,opt,name=learner,proto3" json:"learner,omitempty"` // etcd's learner member: holds no replicas until promoted
+	Version       string                 `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
+	Revision      uint64                 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"` // +1 at every change of this record
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeRecord) Reset() {
+	*x = NodeRecord{}
+	mi := &file_pontoon_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeRecord) ProtoMessage() {}
+
+func (x *NodeRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeRecord.ProtoReflect.Descriptor instead.
+func (*NodeRecord) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *NodeRecord) GetNodeId() uint64 {
+	if x != nil {
+		return x.NodeId
+	}
+	return 0
+}
+
+func (x *NodeRecord) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NodeRecord) GetPeerUrls() []string {
+	if x != nil {
+		return x.PeerUrls
+	}
+	return nil
+}
+
+func (x *NodeRecord) GetClientUrls() []string {
+	if x != nil {
+		return x.ClientUrls
+	}
+	return nil
+}
+
+func (x *NodeRecord) GetLocality() []*LocalityTier {
+	if x != nil {
+		return x.Locality
+	}
+	return nil
+}
+
+func (x *NodeRecord) GetState() NodeState {
+	if x != nil {
+		return x.State
+	}
+	return NodeState_NODE_ACTIVE
+}
+
+func (x *NodeRecord) GetLearner() bool {
+	if x != nil {
+		return x.Learner
+	}
+	return false
+}
+
+func (x *NodeRecord) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *NodeRecord) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// Settings of the cluster, in the root range. Zero means the default.
+type Settings struct {
+	state                  protoimpl.MessageState `protogen:"open.v1"`
+	ReplicationFactor      int64                  `protobuf:"varint,1,opt,name=replication_factor,json=replicationFactor,proto3" json:"replication_factor,omitempty"`                      // default 3
+	RootReplicationFactor  int64                  `protobuf:"varint,2,opt,name=root_replication_factor,json=rootReplicationFactor,proto3" json:"root_replication_factor,omitempty"`        // default 3, 5 from five nodes on
+	DeadAfterSeconds       int64                  `protobuf:"varint,3,opt,name=dead_after_seconds,json=deadAfterSeconds,proto3" json:"dead_after_seconds,omitempty"`                       // default 300
+	RangeMaxBytes          int64                  `protobuf:"varint,4,opt,name=range_max_bytes,json=rangeMaxBytes,proto3" json:"range_max_bytes,omitempty"`                                // split above; default 256 MiB
+	RangeMergeBytes        int64                  `protobuf:"varint,5,opt,name=range_merge_bytes,json=rangeMergeBytes,proto3" json:"range_merge_bytes,omitempty"`                          // merge neighbours that are together below; default 64 MiB; -1: never
+	SplitBusy              float64                `protobuf:"fixed64,6,opt,name=split_busy,json=splitBusy,proto3" json:"split_busy,omitempty"`                                             // split by load above this share of a worker; default 0.5; -1: never
+	MovesPerNode           int64                  `protobuf:"varint,7,opt,name=moves_per_node,json=movesPerNode,proto3" json:"moves_per_node,omitempty"`                                   // replica moves in flight at one node; default 2
+	SnapshotBytesPerSecond int64                  `protobuf:"varint,8,opt,name=snapshot_bytes_per_second,json=snapshotBytesPerSecond,proto3" json:"snapshot_bytes_per_second,omitempty"`   // default 64 MiB
+	BalanceOff             bool                   `protobuf:"varint,9,opt,name=balance_off,json=balanceOff,proto3" json:"balance_off,omitempty"`                                           // leaders and replicas stay where they are
+	MergeRequestsPerSecond float64                `protobuf:"fixed64,10,opt,name=merge_requests_per_second,json=mergeRequestsPerSecond,proto3" json:"merge_requests_per_second,omitempty"` // merge only neighbours that are together below; default 10
+	MergeAfterSeconds      int64                  `protobuf:"varint,11,opt,name=merge_after_seconds,json=mergeAfterSeconds,proto3" json:"merge_after_seconds,omitempty"`                   // a range is younger: not merged; default 300
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
+}
+
+func (x *Settings) Reset() {
+	*x = Settings{}
+	mi := &file_pontoon_proto_msgTypes[91]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Settings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Settings) ProtoMessage() {}
+
+func (x *Settings) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[91]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Settings.ProtoReflect.Descriptor instead.
+func (*Settings) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{91}
+}
+
+func (x *Settings) GetReplicationFactor() int64 {
+	if x != nil {
+		return x.ReplicationFactor
+	}
+	return 0
+}
+
+func (x *Settings) GetRootReplicationFactor() int64 {
+	if x != nil {
+		return x.RootReplicationFactor
+	}
+	return 0
+}
+
+func (x *Settings) GetDeadAfterSeconds() int64 {
+	if x != nil {
+		return x.DeadAfterSeconds
+	}
+	return 0
+}
+
+func (x *Settings) GetRangeMaxBytes() int64 {
+	if x != nil {
+		return x.RangeMaxBytes
+	}
+	return 0
+}
+
+func (x *Settings) GetRangeMergeBytes() int64 {
+	if x != nil {
+		return x.RangeMergeBytes
+	}
+	return 0
+}
+
+func (x *Settings) GetSplitBusy() float64 {
+	if x != nil {
+		return x.SplitBusy
+	}
+	return 0
+}
+
+func (x *Settings) GetMovesPerNode() int64 {
+	if x != nil {
+		return x.MovesPerNode
+	}
+	return 0
+}
+
+func (x *Settings) GetSnapshotBytesPerSecond() int64 {
+	if x != nil {
+		return x.SnapshotBytesPerSecond
+	}
+	return 0
+}
+
+func (x *Settings) GetBalanceOff() bool {
+	if x != nil {
+		return x.BalanceOff
+	}
+	return false
+}
+
+func (x *Settings) GetMergeRequestsPerSecond() float64 {
+	if x != nil {
+		return x.MergeRequestsPerSecond
+	}
+	return 0
+}
+
+func (x *Settings) GetMergeAfterSeconds() int64 {
+	if x != nil {
+		return x.MergeAfterSeconds
+	}
+	return 0
+}
+
+type OperatorStep struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"` // what it does, for people
+	Done          bool                   `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperatorStep) Reset() {
+	*x = OperatorStep{}
+	mi := &file_pontoon_proto_msgTypes[92]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperatorStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperatorStep) ProtoMessage() {}
+
+func (x *OperatorStep) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[92]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperatorStep.ProtoReflect.Descriptor instead.
+func (*OperatorStep) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{92}
+}
+
+func (x *OperatorStep) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *OperatorStep) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+// OperatorStatus is one operator of the placement driver.
+type OperatorStatus struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	Id                uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	RangeId           uint64                 `protobuf:"varint,2,opt,name=range_id,json=rangeId,proto3" json:"range_id,omitempty"`
+	Kind              string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`     // "replace-dead", "drain", "balance-leader", "split-size", ...
+	Reason            string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"` // for people
+	Steps             []*OperatorStep        `protobuf:"bytes,5,rep,name=steps,proto3" json:"steps,omitempty"`
+	State             string                 `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"` // "waiting", "running", "done", "failed", "timeout", "canceled"
+	Error             string                 `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	StartedUnixMillis int64                  `protobuf:"varint,8,opt,name=started_unix_millis,json=startedUnixMillis,proto3" json:"started_unix_millis,omitempty"`
+	EndedUnixMillis   int64                  `protobuf:"varint,9,opt,name=ended_unix_millis,json=endedUnixMillis,proto3" json:"ended_unix_millis,omitempty"`
+	Progress          float64                `protobuf:"fixed64,10,opt,name=progress,proto3" json:"progress,omitempty"` // 0 to 1
+	BytesDone         int64                  `protobuf:"varint,11,opt,name=bytes_done,json=bytesDone,proto3" json:"bytes_done,omitempty"`
+	BytesTotal        int64                  `protobuf:"varint,12,opt,name=bytes_total,json=bytesTotal,proto3" json:"bytes_total,omitempty"`
+	EtaSeconds        float64                `protobuf:"fixed64,13,opt,name=eta_seconds,json=etaSeconds,proto3" json:"eta_seconds,omitempty"` // -1: not known
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *OperatorStatus) Reset() {
+	*x = OperatorStatus{}
+	mi := &file_pontoon_proto_msgTypes[93]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperatorStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperatorStatus) ProtoMessage() {}
+
+func (x *OperatorStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[93]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperatorStatus.ProtoReflect.Descriptor instead.
+func (*OperatorStatus) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{93}
+}
+
+func (x *OperatorStatus) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *OperatorStatus) GetRangeId() uint64 {
+	if x != nil {
+		return x.RangeId
+	}
+	return 0
+}
+
+func (x *OperatorStatus) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *OperatorStatus) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OperatorStatus) GetSteps() []*OperatorStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *OperatorStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *OperatorStatus) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *OperatorStatus) GetStartedUnixMillis() int64 {
+	if x != nil {
+		return x.StartedUnixMillis
+	}
+	return 0
+}
+
+func (x *OperatorStatus) GetEndedUnixMillis() int64 {
+	if x != nil {
+		return x.EndedUnixMillis
+	}
+	return 0
+}
+
+func (x *OperatorStatus) GetProgress() float64 {
+	if x != nil {
+		return x.Progress
+	}
+	return 0
+}
+
+func (x *OperatorStatus) GetBytesDone() int64 {
+	if x != nil {
+		return x.BytesDone
+	}
+	return 0
+}
+
+func (x *OperatorStatus) GetBytesTotal() int64 {
+	if x != nil {
+		return x.BytesTotal
+	}
+	return 0
+}
+
+func (x *OperatorStatus) GetEtaSeconds() float64 {
+	if x != nil {
+		return x.EtaSeconds
+	}
+	return 0
+}
+
+// PlaceRequest goes to the placement driver, beside the root range's leader.
+type PlaceRequest struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ClusterId uint64                 `protobuf:"varint,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// Types that are valid to be assigned to Request:
+	//
+	//	*PlaceRequest_List
+	//	*PlaceRequest_Move
+	//	*PlaceRequest_Cancel
+	//	*PlaceRequest_Merge
+	Request       isPlaceRequest_Request `protobuf_oneof:"request"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlaceRequest) Reset() {
+	*x = PlaceRequest{}
+	mi := &file_pontoon_proto_msgTypes[94]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlaceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlaceRequest) ProtoMessage() {}
+
+func (x *PlaceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[94]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlaceRequest.ProtoReflect.Descriptor instead.
+func (*PlaceRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{94}
+}
+
+func (x *PlaceRequest) GetClusterId() uint64 {
+	if x != nil {
+		return x.ClusterId
+	}
+	return 0
+}
+
+func (x *PlaceRequest) GetRequest() isPlaceRequest_Request {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *PlaceRequest) GetList() *ListOperators {
+	if x != nil {
+		if x, ok := x.Request.(*PlaceRequest_List); ok {
+			return x.List
+		}
+	}
+	return nil
+}
+
+func (x *PlaceRequest) GetMove() *MoveReplica {
+	if x != nil {
+		if x, ok := x.Request.(*PlaceRequest_Move); ok {
+			return x.Move
+		}
+	}
+	return nil
+}
+
+func (x *PlaceRequest) GetCancel() *CancelOperator {
+	if x != nil {
+		if x, ok := x.Request.(*PlaceRequest_Cancel); ok {
+			return x.Cancel
+		}
+	}
+	return nil
+}
+
+func (x *PlaceRequest) GetMerge() *MergeRange {
+	if x != nil {
+		if x, ok := x.Request.(*PlaceRequest_Merge); ok {
+			return x.Merge
+		}
+	}
+	return nil
+}
+
+type isPlaceRequest_Request interface {
+	isPlaceRequest_Request()
+}
+
+type PlaceRequest_List struct {
+	List *ListOperators `protobuf:"bytes,2,opt,name=list,proto3,oneof"`
+}
+
+type PlaceRequest_Move struct {
+	Move *MoveReplica `protobuf:"bytes,3,opt,name=move,proto3,oneof"`
+}
+
+type PlaceRequest_Cancel struct {
+	Cancel *CancelOperator `protobuf:"bytes,4,opt,name=cancel,proto3,oneof"`
+}
+
+type PlaceRequest_Merge struct {
+	Merge *MergeRange `protobuf:"bytes,5,opt,name=merge,proto3,oneof"`
+}
+
+func (*PlaceRequest_List) isPlaceRequest_Request() {}
+
+func (*PlaceRequest_Move) isPlaceRequest_Request() {}
+
+func (*PlaceRequest_Cancel) isPlaceRequest_Request() {}
+
+func (*PlaceRequest_Merge) isPlaceRequest_Request() {}
+
+type ListOperators struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ended         bool                   `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"` // also the last ones that ended
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOperators) Reset() {
+	*x = ListOperators{}
+	mi := &file_pontoon_proto_msgTypes[95]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOperators) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOperators) ProtoMessage() {}
+
+func (x *ListOperators) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[95]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOperators.ProtoReflect.Descriptor instead.
+func (*ListOperators) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{95}
+}
+
+func (x *ListOperators) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+// MoveReplica moves a replica from one node to another. from 0: only add;
+// to 0: only remove.
+type MoveReplica struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RangeId       uint64                 `protobuf:"varint,1,opt,name=range_id,json=rangeId,proto3" json:"range_id,omitempty"`
+	FromNode      uint64                 `protobuf:"varint,2,opt,name=from_node,json=fromNode,proto3" json:"from_node,omitempty"`
+	ToNode        uint64                 `protobuf:"varint,3,opt,name=to_node,json=toNode,proto3" json:"to_node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveReplica) Reset() {
+	*x = MoveReplica{}
+	mi := &file_pontoon_proto_msgTypes[96]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveReplica) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveReplica) ProtoMessage() {}
+
+func (x *MoveReplica) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[96]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveReplica.ProtoReflect.Descriptor instead.
+func (*MoveReplica) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{96}
+}
+
+func (x *MoveReplica) GetRangeId() uint64 {
+	if x != nil {
+		return x.RangeId
+	}
+	return 0
+}
+
+func (x *MoveReplica) GetFromNode() uint64 {
+	if x != nil {
+		return x.FromNode
+	}
+	return 0
+}
+
+func (x *MoveReplica) GetToNode() uint64 {
+	if x != nil {
+		return x.ToNode
+	}
+	return 0
+}
+
+// MergeRange merges a range with its right neighbour, moving replicas first
+// where they differ.
+type MergeRange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RangeId       uint64                 `protobuf:"varint,1,opt,name=range_id,json=rangeId,proto3" json:"range_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MergeRange) Reset() {
+	*x = MergeRange{}
+	mi := &file_pontoon_proto_msgTypes[97]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MergeRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MergeRange) ProtoMessage() {}
+
+func (x *MergeRange) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[97]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MergeRange.ProtoReflect.Descriptor instead.
+func (*MergeRange) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{97}
+}
+
+func (x *MergeRange) GetRangeId() uint64 {
+	if x != nil {
+		return x.RangeId
+	}
+	return 0
+}
+
+type CancelOperator struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelOperator) Reset() {
+	*x = CancelOperator{}
+	mi := &file_pontoon_proto_msgTypes[98]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelOperator) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelOperator) ProtoMessage() {}
+
+func (x *CancelOperator) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[98]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelOperator.ProtoReflect.Descriptor instead.
+func (*CancelOperator) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{98}
+}
+
+func (x *CancelOperator) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+type PlaceReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NotLeader     bool                   `protobuf:"varint,1,opt,name=not_leader,json=notLeader,proto3" json:"not_leader,omitempty"`
+	LeaderNode    uint64                 `protobuf:"varint,2,opt,name=leader_node,json=leaderNode,proto3" json:"leader_node,omitempty"`
+	Refused       string                 `protobuf:"bytes,3,opt,name=refused,proto3" json:"refused,omitempty"`     // a reason for people
+	Operators     []*OperatorStatus      `protobuf:"bytes,4,rep,name=operators,proto3" json:"operators,omitempty"` // LIST, or the one that was made
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlaceReply) Reset() {
+	*x = PlaceReply{}
+	mi := &file_pontoon_proto_msgTypes[99]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlaceReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlaceReply) ProtoMessage() {}
+
+func (x *PlaceReply) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[99]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlaceReply.ProtoReflect.Descriptor instead.
+func (*PlaceReply) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{99}
+}
+
+func (x *PlaceReply) GetNotLeader() bool {
+	if x != nil {
+		return x.NotLeader
+	}
+	return false
+}
+
+func (x *PlaceReply) GetLeaderNode() uint64 {
+	if x != nil {
+		return x.LeaderNode
+	}
+	return 0
+}
+
+func (x *PlaceReply) GetRefused() string {
+	if x != nil {
+		return x.Refused
+	}
+	return ""
+}
+
+func (x *PlaceReply) GetOperators() []*OperatorStatus {
+	if x != nil {
+		return x.Operators
+	}
+	return nil
+}
+
+// ReportRequest asks a node what it leads.
+type ReportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ClusterId     uint64                 `protobuf:"varint,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportRequest) Reset() {
+	*x = ReportRequest{}
+	mi := &file_pontoon_proto_msgTypes[100]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportRequest) ProtoMessage() {}
+
+func (x *ReportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[100]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
+func (*ReportRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{100}
+}
+
+func (x *ReportRequest) GetClusterId() uint64 {
+	if x != nil {
+		return x.ClusterId
+	}
+	return 0
+}
+
+// ReportReply is what placement decides by. Figures may be seconds old.
+type ReportReply struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	NodeId          uint64                 `protobuf:"varint,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Boot            uint64                 `protobuf:"varint,2,opt,name=boot,proto3" json:"boot,omitempty"`
+	Led             []*RangeStatus         `protobuf:"bytes,3,rep,name=led,proto3" json:"led,omitempty"` // ranges led here
+	Replicas        int64                  `protobuf:"varint,4,opt,name=replicas,proto3" json:"replicas,omitempty"`
+	SizeBytes       int64                  `protobuf:"varint,5,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"` // of the engine
+	DiskFreeBytes   int64                  `protobuf:"varint,6,opt,name=disk_free_bytes,json=diskFreeBytes,proto3" json:"disk_free_bytes,omitempty"`
+	DiskTotalBytes  int64                  `protobuf:"varint,7,opt,name=disk_total_bytes,json=diskTotalBytes,proto3" json:"disk_total_bytes,omitempty"`
+	WritesPerSecond float64                `protobuf:"fixed64,8,opt,name=writes_per_second,json=writesPerSecond,proto3" json:"writes_per_second,omitempty"`
+	ReadsPerSecond  float64                `protobuf:"fixed64,9,opt,name=reads_per_second,json=readsPerSecond,proto3" json:"reads_per_second,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ReportReply) Reset() {
+	*x = ReportReply{}
+	mi := &file_pontoon_proto_msgTypes[101]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportReply) ProtoMessage() {}
+
+func (x *ReportReply) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[101]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportReply.ProtoReflect.Descriptor instead.
+func (*ReportReply) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{101}
+}
+
+func (x *ReportReply) GetNodeId() uint64 {
+	if x != nil {
+		return x.NodeId
+	}
+	return 0
+}
+
+func (x *ReportReply) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *ReportReply) GetLed() []*RangeStatus {
+	if x != nil {
+		return x.Led
+	}
+	return nil
+}
+
+func (x *ReportReply) GetReplicas() int64 {
+	if x != nil {
+		return x.Replicas
+	}
+	return 0
+}
+
+func (x *ReportReply) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *ReportReply) GetDiskFreeBytes() int64 {
+	if x != nil {
+		return x.DiskFreeBytes
+	}
+	return 0
+}
+
+func (x *ReportReply) GetDiskTotalBytes() int64 {
+	if x != nil {
+		return x.DiskTotalBytes
+	}
+	return 0
+}
+
+func (x *ReportReply) GetWritesPerSecond() float64 {
+	if x != nil {
+		return x.WritesPerSecond
+	}
+	return 0
+}
+
+func (x *ReportReply) GetReadsPerSecond() float64 {
+	if x != nil {
+		return x.ReadsPerSecond
+	}
+	return 0
+}
+
+// JoinRequest is sent by a node that wants to belong to a running cluster, or
+// that came back with other addresses.
+type JoinRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ClusterId     uint64                 `protobuf:"varint,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"` // of its data; 0: none
+	NodeId        uint64                 `protobuf:"varint,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`          // of its data; 0: none
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	PeerUrls      []string               `protobuf:"bytes,4,rep,name=peer_urls,json=peerUrls,proto3" json:"peer_urls,omitempty"`
+	ClientUrls    []string               `protobuf:"bytes,5,rep,name=client_urls,json=clientUrls,proto3" json:"client_urls,omitempty"`
+	Locality      []*LocalityTier        `protobuf:"bytes,6,rep,name=locality,proto3" json:"locality,omitempty"`
+	Version       string                 `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
+	Added         bool                   `protobuf:"varint,8,opt,name=added,proto3" json:"added,omitempty"` // --initial-cluster-state existing: only as a member that was added before
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinRequest) Reset() {
+	*x = JoinRequest{}
+	mi := &file_pontoon_proto_msgTypes[102]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinRequest) ProtoMessage() {}
+
+func (x *JoinRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[102]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
+func (*JoinRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{102}
+}
+
+func (x *JoinRequest) GetClusterId() uint64 {
+	if x != nil {
+		return x.ClusterId
+	}
+	return 0
+}
+
+func (x *JoinRequest) GetNodeId() uint64 {
+	if x != nil {
+		return x.NodeId
+	}
+	return 0
+}
+
+func (x *JoinRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *JoinRequest) GetPeerUrls() []string {
+	if x != nil {
+		return x.PeerUrls
+	}
+	return nil
+}
+
+func (x *JoinRequest) GetClientUrls() []string {
+	if x != nil {
+		return x.ClientUrls
+	}
+	return nil
+}
+
+func (x *JoinRequest) GetLocality() []*LocalityTier {
+	if x != nil {
+		return x.Locality
+	}
+	return nil
+}
+
+func (x *JoinRequest) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *JoinRequest) GetAdded() bool {
+	if x != nil {
+		return x.Added
+	}
+	return false
+}
+
+type JoinReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Refused       string                 `protobuf:"bytes,1,opt,name=refused,proto3" json:"refused,omitempty"`  // a reason for people
+	Removed       bool                   `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"` // the node was removed for good
+	ClusterId     uint64                 `protobuf:"varint,3,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	Node          *NodeRecord            `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
+	Nodes         []*NodeRecord          `protobuf:"bytes,5,rep,name=nodes,proto3" json:"nodes,omitempty"`   // all members
+	Ranges        []*Descriptor          `protobuf:"bytes,6,rep,name=ranges,proto3" json:"ranges,omitempty"` // root range, to begin with
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinReply) Reset() {
+	*x = JoinReply{}
+	mi := &file_pontoon_proto_msgTypes[103]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinReply) ProtoMessage() {}
+
+func (x *JoinReply) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[103]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
+func (*JoinReply) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{103}
+}
+
+func (x *JoinReply) GetRefused() string {
+	if x != nil {
+		return x.Refused
+	}
+	return ""
+}
+
+func (x *JoinReply) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
+func (x *JoinReply) GetClusterId() uint64 {
+	if x != nil {
+		return x.ClusterId
+	}
+	return 0
+}
+
+func (x *JoinReply) GetNode() *NodeRecord {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *JoinReply) GetNodes() []*NodeRecord {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *JoinReply) GetRanges() []*Descriptor {
+	if x != nil {
+		return x.Ranges
+	}
+	return nil
+}
+
+type RangeMergeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RangeId       uint64                 `protobuf:"varint,1,opt,name=range_id,json=rangeId,proto3" json:"range_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RangeMergeRequest) Reset() {
+	*x = RangeMergeRequest{}
+	mi := &file_pontoon_proto_msgTypes[104]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RangeMergeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RangeMergeRequest) ProtoMessage() {}
+
+func (x *RangeMergeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[104]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RangeMergeRequest.ProtoReflect.Descriptor instead.
+func (*RangeMergeRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{104}
+}
+
+func (x *RangeMergeRequest) GetRangeId() uint64 {
+	if x != nil {
+		return x.RangeId
+	}
+	return 0
+}
+
+type RangeMergeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operator      *OperatorStatus        `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"` // runs on; poll PlacementOperators
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RangeMergeResponse) Reset() {
+	*x = RangeMergeResponse{}
+	mi := &file_pontoon_proto_msgTypes[105]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RangeMergeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RangeMergeResponse) ProtoMessage() {}
+
+func (x *RangeMergeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[105]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RangeMergeResponse.ProtoReflect.Descriptor instead.
+func (*RangeMergeResponse) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{105}
+}
+
+func (x *RangeMergeResponse) GetOperator() *OperatorStatus {
+	if x != nil {
+		return x.Operator
+	}
+	return nil
+}
+
+type RangeMoveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RangeId       uint64                 `protobuf:"varint,1,opt,name=range_id,json=rangeId,proto3" json:"range_id,omitempty"`
+	FromNode      uint64                 `protobuf:"varint,2,opt,name=from_node,json=fromNode,proto3" json:"from_node,omitempty"`
+	ToNode        uint64                 `protobuf:"varint,3,opt,name=to_node,json=toNode,proto3" json:"to_node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RangeMoveRequest) Reset() {
+	*x = RangeMoveRequest{}
+	mi := &file_pontoon_proto_msgTypes[106]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RangeMoveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RangeMoveRequest) ProtoMessage() {}
+
+func (x *RangeMoveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[106]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RangeMoveRequest.ProtoReflect.Descriptor instead.
+func (*RangeMoveRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{106}
+}
+
+func (x *RangeMoveRequest) GetRangeId() uint64 {
+	if x != nil {
+		return x.RangeId
+	}
+	return 0
+}
+
+func (x *RangeMoveRequest) GetFromNode() uint64 {
+	if x != nil {
+		return x.FromNode
+	}
+	return 0
+}
+
+func (x *RangeMoveRequest) GetToNode() uint64 {
+	if x != nil {
+		return x.ToNode
+	}
+	return 0
+}
+
+type RangeMoveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operator      *OperatorStatus        `protobuf:"bytes,1,opt,name=operator,proto3" json:"operator,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RangeMoveResponse) Reset() {
+	*x = RangeMoveResponse{}
+	mi := &file_pontoon_proto_msgTypes[107]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RangeMoveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RangeMoveResponse) ProtoMessage() {}
+
+func (x *RangeMoveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[107]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RangeMoveResponse.ProtoReflect.Descriptor instead.
+func (*RangeMoveResponse) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{107}
+}
+
+func (x *RangeMoveResponse) GetOperator() *OperatorStatus {
+	if x != nil {
+		return x.Operator
+	}
+	return nil
+}
+
+type NodeDrainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeId        uint64                 `protobuf:"varint,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Undo          bool                   `protobuf:"varint,2,opt,name=undo,proto3" json:"undo,omitempty"` // undrain
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeDrainRequest) Reset() {
+	*x = NodeDrainRequest{}
+	mi := &file_pontoon_proto_msgTypes[108]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeDrainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeDrainRequest) ProtoMessage() {}
+
+func (x *NodeDrainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[108]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeDrainRequest.ProtoReflect.Descriptor instead.
+func (*NodeDrainRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{108}
+}
+
+func (x *NodeDrainRequest) GetNodeId() uint64 {
+	if x != nil {
+		return x.NodeId
+	}
+	return 0
+}
+
+func (x *NodeDrainRequest) GetUndo() bool {
+	if x != nil {
+		return x.Undo
+	}
+	return false
+}
+
+type NodeDrainResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          *NodeStatus            `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeDrainResponse) Reset() {
+	*x = NodeDrainResponse{}
+	mi := &file_pontoon_proto_msgTypes[109]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeDrainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeDrainResponse) ProtoMessage() {}
+
+func (x *NodeDrainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[109]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeDrainResponse.ProtoReflect.Descriptor instead.
+func (*NodeDrainResponse) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{109}
+}
+
+func (x *NodeDrainResponse) GetNode() *NodeStatus {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+// NodeRemoveRequest removes a node for good. REFUSED while it holds replicas,
+// unless force: then its replicas count as lost and are rebuilt, if the rest of
+// each range has a quorum.
+type NodeRemoveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeId        uint64                 `protobuf:"varint,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Force         bool                   `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeRemoveRequest) Reset() {
+	*x = NodeRemoveRequest{}
+	mi := &file_pontoon_proto_msgTypes[110]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeRemoveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeRemoveRequest) ProtoMessage() {}
+
+func (x *NodeRemoveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[110]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeRemoveRequest.ProtoReflect.Descriptor instead.
+func (*NodeRemoveRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{110}
+}
+
+func (x *NodeRemoveRequest) GetNodeId() uint64 {
+	if x != nil {
+		return x.NodeId
+	}
+	return 0
+}
+
+func (x *NodeRemoveRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type NodeRemoveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeRemoveResponse) Reset() {
+	*x = NodeRemoveResponse{}
+	mi := &file_pontoon_proto_msgTypes[111]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeRemoveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeRemoveResponse) ProtoMessage() {}
+
+func (x *NodeRemoveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[111]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeRemoveResponse.ProtoReflect.Descriptor instead.
+func (*NodeRemoveResponse) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{111}
+}
+
+type PlacementOperatorsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ended         bool                   `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementOperatorsRequest) Reset() {
+	*x = PlacementOperatorsRequest{}
+	mi := &file_pontoon_proto_msgTypes[112]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementOperatorsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementOperatorsRequest) ProtoMessage() {}
+
+func (x *PlacementOperatorsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[112]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementOperatorsRequest.ProtoReflect.Descriptor instead.
+func (*PlacementOperatorsRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{112}
+}
+
+func (x *PlacementOperatorsRequest) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+type PlacementOperatorsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Operators     []*OperatorStatus      `protobuf:"bytes,1,rep,name=operators,proto3" json:"operators,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementOperatorsResponse) Reset() {
+	*x = PlacementOperatorsResponse{}
+	mi := &file_pontoon_proto_msgTypes[113]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementOperatorsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementOperatorsResponse) ProtoMessage() {}
+
+func (x *PlacementOperatorsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[113]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementOperatorsResponse.ProtoReflect.Descriptor instead.
+func (*PlacementOperatorsResponse) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{113}
+}
+
+func (x *PlacementOperatorsResponse) GetOperators() []*OperatorStatus {
+	if x != nil {
+		return x.Operators
+	}
+	return nil
+}
+
+type PlacementCancelRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementCancelRequest) Reset() {
+	*x = PlacementCancelRequest{}
+	mi := &file_pontoon_proto_msgTypes[114]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementCancelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementCancelRequest) ProtoMessage() {}
+
+func (x *PlacementCancelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[114]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementCancelRequest.ProtoReflect.Descriptor instead.
+func (*PlacementCancelRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{114}
+}
+
+func (x *PlacementCancelRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+type PlacementCancelResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementCancelResponse) Reset() {
+	*x = PlacementCancelResponse{}
+	mi := &file_pontoon_proto_msgTypes[115]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementCancelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementCancelResponse) ProtoMessage() {}
+
+func (x *PlacementCancelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[115]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementCancelResponse.ProtoReflect.Descriptor instead.
+func (*PlacementCancelResponse) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{115}
+}
+
+// PlacementSettingsRequest reads the settings, and first changes those named.
+type PlacementSettingsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Set           []*Setting             `protobuf:"bytes,1,rep,name=set,proto3" json:"set,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementSettingsRequest) Reset() {
+	*x = PlacementSettingsRequest{}
+	mi := &file_pontoon_proto_msgTypes[116]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementSettingsRequest) ProtoMessage() {}
+
+func (x *PlacementSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[116]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementSettingsRequest.ProtoReflect.Descriptor instead.
+func (*PlacementSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{116}
+}
+
+func (x *PlacementSettingsRequest) GetSet() []*Setting {
+	if x != nil {
+		return x.Set
+	}
+	return nil
+}
+
+// Setting is one named setting as text.
+type Setting struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`   // as the field of Settings
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"` // "256MiB", "5m", "3", "off"; empty in a change: back to the default
+	DefaultValue  string                 `protobuf:"bytes,3,opt,name=default_value,json=defaultValue,proto3" json:"default_value,omitempty"`
+	Help          string                 `protobuf:"bytes,4,opt,name=help,proto3" json:"help,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Setting) Reset() {
+	*x = Setting{}
+	mi := &file_pontoon_proto_msgTypes[117]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Setting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Setting) ProtoMessage() {}
+
+func (x *Setting) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[117]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Setting.ProtoReflect.Descriptor instead.
+func (*Setting) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{117}
+}
+
+func (x *Setting) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Setting) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Setting) GetDefaultValue() string {
+	if x != nil {
+		return x.DefaultValue
+	}
+	return ""
+}
+
+func (x *Setting) GetHelp() string {
+	if x != nil {
+		return x.Help
+	}
+	return ""
+}
+
+type PlacementSettingsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Settings      []*Setting             `protobuf:"bytes,1,rep,name=settings,proto3" json:"settings,omitempty"` // all, with what is in force
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacementSettingsResponse) Reset() {
+	*x = PlacementSettingsResponse{}
+	mi := &file_pontoon_proto_msgTypes[118]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacementSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacementSettingsResponse) ProtoMessage() {}
+
+func (x *PlacementSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[118]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacementSettingsResponse.ProtoReflect.Descriptor instead.
+func (*PlacementSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{118}
+}
+
+func (x *PlacementSettingsResponse) GetSettings() []*Setting {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
 type RangeListRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -5478,7 +8840,7 @@ type RangeListRequest struct {
 
 func (x *RangeListRequest) Reset() {
 	*x = RangeListRequest{}
-	mi := &file_pontoon_proto_msgTypes[72]
+	mi := &file_pontoon_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5490,7 +8852,7 @@ func (x *RangeListRequest) String() string {
 func (*RangeListRequest) ProtoMessage() {}
 
 func (x *RangeListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[72]
+	mi := &file_pontoon_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5503,7 +8865,7 @@ func (x *RangeListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeListRequest.ProtoReflect.Descriptor instead.
 func (*RangeListRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{72}
+	return file_pontoon_proto_rawDescGZIP(), []int{119}
 }
 
 type RangeListResponse struct {
@@ -5515,7 +8877,7 @@ type RangeListResponse struct {
 
 func (x *RangeListResponse) Reset() {
 	*x = RangeListResponse{}
-	mi := &file_pontoon_proto_msgTypes[73]
+	mi := &file_pontoon_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5527,7 +8889,7 @@ func (x *RangeListResponse) String() string {
 func (*RangeListResponse) ProtoMessage() {}
 
 func (x *RangeListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[73]
+	mi := &file_pontoon_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5540,7 +8902,7 @@ func (x *RangeListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeListResponse.ProtoReflect.Descriptor instead.
 func (*RangeListResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{73}
+	return file_pontoon_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *RangeListResponse) GetRanges() []*RangeStatus {
@@ -5559,7 +8921,7 @@ type RangeShowRequest struct {
 
 func (x *RangeShowRequest) Reset() {
 	*x = RangeShowRequest{}
-	mi := &file_pontoon_proto_msgTypes[74]
+	mi := &file_pontoon_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5571,7 +8933,7 @@ func (x *RangeShowRequest) String() string {
 func (*RangeShowRequest) ProtoMessage() {}
 
 func (x *RangeShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[74]
+	mi := &file_pontoon_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5584,7 +8946,7 @@ func (x *RangeShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeShowRequest.ProtoReflect.Descriptor instead.
 func (*RangeShowRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{74}
+	return file_pontoon_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *RangeShowRequest) GetRangeId() uint64 {
@@ -5603,7 +8965,7 @@ type RangeShowResponse struct {
 
 func (x *RangeShowResponse) Reset() {
 	*x = RangeShowResponse{}
-	mi := &file_pontoon_proto_msgTypes[75]
+	mi := &file_pontoon_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5615,7 +8977,7 @@ func (x *RangeShowResponse) String() string {
 func (*RangeShowResponse) ProtoMessage() {}
 
 func (x *RangeShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[75]
+	mi := &file_pontoon_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5628,7 +8990,7 @@ func (x *RangeShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeShowResponse.ProtoReflect.Descriptor instead.
 func (*RangeShowResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{75}
+	return file_pontoon_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *RangeShowResponse) GetReplicas() []*RangeStatus {
@@ -5648,7 +9010,7 @@ type RangeSplitRequest struct {
 
 func (x *RangeSplitRequest) Reset() {
 	*x = RangeSplitRequest{}
-	mi := &file_pontoon_proto_msgTypes[76]
+	mi := &file_pontoon_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5660,7 +9022,7 @@ func (x *RangeSplitRequest) String() string {
 func (*RangeSplitRequest) ProtoMessage() {}
 
 func (x *RangeSplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[76]
+	mi := &file_pontoon_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5673,7 +9035,7 @@ func (x *RangeSplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeSplitRequest.ProtoReflect.Descriptor instead.
 func (*RangeSplitRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{76}
+	return file_pontoon_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *RangeSplitRequest) GetKey() []byte {
@@ -5700,7 +9062,7 @@ type RangeSplitResponse struct {
 
 func (x *RangeSplitResponse) Reset() {
 	*x = RangeSplitResponse{}
-	mi := &file_pontoon_proto_msgTypes[77]
+	mi := &file_pontoon_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5712,7 +9074,7 @@ func (x *RangeSplitResponse) String() string {
 func (*RangeSplitResponse) ProtoMessage() {}
 
 func (x *RangeSplitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[77]
+	mi := &file_pontoon_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5725,7 +9087,7 @@ func (x *RangeSplitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeSplitResponse.ProtoReflect.Descriptor instead.
 func (*RangeSplitResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{77}
+	return file_pontoon_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *RangeSplitResponse) GetLeft() *Descriptor {
@@ -5752,7 +9114,7 @@ type RangeTransferLeaderRequest struct {
 
 func (x *RangeTransferLeaderRequest) Reset() {
 	*x = RangeTransferLeaderRequest{}
-	mi := &file_pontoon_proto_msgTypes[78]
+	mi := &file_pontoon_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5764,7 +9126,7 @@ func (x *RangeTransferLeaderRequest) String() string {
 func (*RangeTransferLeaderRequest) ProtoMessage() {}
 
 func (x *RangeTransferLeaderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[78]
+	mi := &file_pontoon_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5777,7 +9139,7 @@ func (x *RangeTransferLeaderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeTransferLeaderRequest.ProtoReflect.Descriptor instead.
 func (*RangeTransferLeaderRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{78}
+	return file_pontoon_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *RangeTransferLeaderRequest) GetRangeId() uint64 {
@@ -5802,7 +9164,7 @@ type RangeTransferLeaderResponse struct {
 
 func (x *RangeTransferLeaderResponse) Reset() {
 	*x = RangeTransferLeaderResponse{}
-	mi := &file_pontoon_proto_msgTypes[79]
+	mi := &file_pontoon_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5814,7 +9176,7 @@ func (x *RangeTransferLeaderResponse) String() string {
 func (*RangeTransferLeaderResponse) ProtoMessage() {}
 
 func (x *RangeTransferLeaderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[79]
+	mi := &file_pontoon_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5827,7 +9189,7 @@ func (x *RangeTransferLeaderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeTransferLeaderResponse.ProtoReflect.Descriptor instead.
 func (*RangeTransferLeaderResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{79}
+	return file_pontoon_proto_rawDescGZIP(), []int{126}
 }
 
 type NodeListRequest struct {
@@ -5838,7 +9200,7 @@ type NodeListRequest struct {
 
 func (x *NodeListRequest) Reset() {
 	*x = NodeListRequest{}
-	mi := &file_pontoon_proto_msgTypes[80]
+	mi := &file_pontoon_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5850,7 +9212,7 @@ func (x *NodeListRequest) String() string {
 func (*NodeListRequest) ProtoMessage() {}
 
 func (x *NodeListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[80]
+	mi := &file_pontoon_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5863,27 +9225,31 @@ func (x *NodeListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeListRequest.ProtoReflect.Descriptor instead.
 func (*NodeListRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{80}
+	return file_pontoon_proto_rawDescGZIP(), []int{127}
 }
 
 type NodeStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	NodeId        uint64                 `protobuf:"varint,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	PeerUrls      []string               `protobuf:"bytes,3,rep,name=peer_urls,json=peerUrls,proto3" json:"peer_urls,omitempty"`
-	ClientUrls    []string               `protobuf:"bytes,4,rep,name=client_urls,json=clientUrls,proto3" json:"client_urls,omitempty"`
-	State         string                 `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"` // live, suspect, dead
-	Replicas      int64                  `protobuf:"varint,6,opt,name=replicas,proto3" json:"replicas,omitempty"`
-	Leaders       int64                  `protobuf:"varint,7,opt,name=leaders,proto3" json:"leaders,omitempty"`
-	SizeBytes     int64                  `protobuf:"varint,8,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
-	Version       string                 `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	NodeId         uint64                 `protobuf:"varint,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Name           string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	PeerUrls       []string               `protobuf:"bytes,3,rep,name=peer_urls,json=peerUrls,proto3" json:"peer_urls,omitempty"`
+	ClientUrls     []string               `protobuf:"bytes,4,rep,name=client_urls,json=clientUrls,proto3" json:"client_urls,omitempty"`
+	State          string                 `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"` // live, suspect, draining, dead, removed
+	Replicas       int64                  `protobuf:"varint,6,opt,name=replicas,proto3" json:"replicas,omitempty"`
+	Leaders        int64                  `protobuf:"varint,7,opt,name=leaders,proto3" json:"leaders,omitempty"`
+	SizeBytes      int64                  `protobuf:"varint,8,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	Version        string                 `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`
+	Locality       []*LocalityTier        `protobuf:"bytes,10,rep,name=locality,proto3" json:"locality,omitempty"`
+	Learner        bool                   `protobuf:"varint,11,opt,name=learner,proto3" json:"learner,omitempty"`
+	DiskFreeBytes  int64                  `protobuf:"varint,12,opt,name=disk_free_bytes,json=diskFreeBytes,proto3" json:"disk_free_bytes,omitempty"`
+	DiskTotalBytes int64                  `protobuf:"varint,13,opt,name=disk_total_bytes,json=diskTotalBytes,proto3" json:"disk_total_bytes,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_pontoon_proto_msgTypes[81]
+	mi := &file_pontoon_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5895,7 +9261,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[81]
+	mi := &file_pontoon_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5908,7 +9274,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{81}
+	return file_pontoon_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *NodeStatus) GetNodeId() uint64 {
@@ -5974,6 +9340,34 @@ func (x *NodeStatus) GetVersion() string {
 	return ""
 }
 
+func (x *NodeStatus) GetLocality() []*LocalityTier {
+	if x != nil {
+		return x.Locality
+	}
+	return nil
+}
+
+func (x *NodeStatus) GetLearner() bool {
+	if x != nil {
+		return x.Learner
+	}
+	return false
+}
+
+func (x *NodeStatus) GetDiskFreeBytes() int64 {
+	if x != nil {
+		return x.DiskFreeBytes
+	}
+	return 0
+}
+
+func (x *NodeStatus) GetDiskTotalBytes() int64 {
+	if x != nil {
+		return x.DiskTotalBytes
+	}
+	return 0
+}
+
 type NodeListResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Nodes         []*NodeStatus          `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
@@ -5983,7 +9377,7 @@ type NodeListResponse struct {
 
 func (x *NodeListResponse) Reset() {
 	*x = NodeListResponse{}
-	mi := &file_pontoon_proto_msgTypes[82]
+	mi := &file_pontoon_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5995,7 +9389,7 @@ func (x *NodeListResponse) String() string {
 func (*NodeListResponse) ProtoMessage() {}
 
 func (x *NodeListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[82]
+	mi := &file_pontoon_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6008,7 +9402,7 @@ func (x *NodeListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeListResponse.ProtoReflect.Descriptor instead.
 func (*NodeListResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{82}
+	return file_pontoon_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *NodeListResponse) GetNodes() []*NodeStatus {
@@ -6026,12 +9420,12 @@ const file_pontoon_proto_rawDesc = "" +
 	"pontoon.v1\x1a\x1fetcd/api/etcdserverpb/rpc.proto\x1a\x18etcd/api/mvccpb/kv.proto\".\n" +
 	"\x04Span\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\fR\x05start\x12\x10\n" +
-	"\x03end\x18\x02 \x01(\fR\x03end\"[\n" +
+	"\x03end\x18\x02 \x01(\fR\x03end\"n\n" +
 	"\aReplica\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\x04R\x06nodeId\x12\x1d\n" +
 	"\n" +
-	"replica_id\x18\x02 \x01(\x04R\treplicaId\x12\x18\n" +
-	"\alearner\x18\x03 \x01(\bR\alearner\"\xc6\x01\n" +
+	"replica_id\x18\x02 \x01(\x04R\treplicaId\x12+\n" +
+	"\x04role\x18\x03 \x01(\x0e2\x17.pontoon.v1.ReplicaRoleR\x04role\"\xc6\x01\n" +
 	"\n" +
 	"Descriptor\x12\x19\n" +
 	"\brange_id\x18\x01 \x01(\x04R\arangeId\x12$\n" +
@@ -6040,7 +9434,7 @@ const file_pontoon_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x04 \x01(\x04R\n" +
 	"generation\x12&\n" +
-	"\x0fnext_replica_id\x18\x05 \x01(\x04R\rnextReplicaId\"\x84\x03\n" +
+	"\x0fnext_replica_id\x18\x05 \x01(\x04R\rnextReplicaId\"\xa2\x04\n" +
 	"\vRangeStatus\x12*\n" +
 	"\x04desc\x18\x01 \x01(\v2\x16.pontoon.v1.DescriptorR\x04desc\x12\x1f\n" +
 	"\vleader_node\x18\x02 \x01(\x04R\n" +
@@ -6058,7 +9452,25 @@ const file_pontoon_proto_rawDesc = "" +
 	"size_bytes\x18\n" +
 	" \x01(\x03R\tsizeBytes\x12\x17\n" +
 	"\anode_id\x18\v \x01(\x04R\x06nodeId\x12,\n" +
-	"\x12leader_lease_valid\x18\f \x01(\bR\x10leaderLeaseValid\"\xb0\x02\n" +
+	"\x12leader_lease_valid\x18\f \x01(\bR\x10leaderLeaseValid\x127\n" +
+	"\bprogress\x18\r \x03(\v2\x1b.pontoon.v1.ReplicaProgressR\bprogress\x12 \n" +
+	"\vhibernating\x18\x0e \x01(\bR\vhibernating\x12\x16\n" +
+	"\x06frozen\x18\x0f \x01(\bR\x06frozen\x12)\n" +
+	"\x04load\x18\x10 \x01(\v2\x15.pontoon.v1.RangeLoadR\x04load\"\xe1\x01\n" +
+	"\x0fReplicaProgress\x12\x1d\n" +
+	"\n" +
+	"replica_id\x18\x01 \x01(\x04R\treplicaId\x12\x17\n" +
+	"\anode_id\x18\x02 \x01(\x04R\x06nodeId\x12\x14\n" +
+	"\x05match\x18\x03 \x01(\x04R\x05match\x12\x16\n" +
+	"\x06active\x18\x04 \x01(\bR\x06active\x12\x1a\n" +
+	"\bsnapshot\x18\x05 \x01(\bR\bsnapshot\x12%\n" +
+	"\x0esnapshot_bytes\x18\x06 \x01(\x03R\rsnapshotBytes\x12%\n" +
+	"\x0esnapshot_total\x18\a \x01(\x03R\rsnapshotTotal\"\xaa\x01\n" +
+	"\tRangeLoad\x12*\n" +
+	"\x11writes_per_second\x18\x01 \x01(\x01R\x0fwritesPerSecond\x12(\n" +
+	"\x10reads_per_second\x18\x02 \x01(\x01R\x0ereadsPerSecond\x123\n" +
+	"\x16write_bytes_per_second\x18\x03 \x01(\x01R\x13writeBytesPerSecond\x12\x12\n" +
+	"\x04busy\x18\x04 \x01(\x01R\x04busy\"\x90\x03\n" +
 	"\aCommand\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x1e\n" +
 	"\n" +
@@ -6070,7 +9482,40 @@ const file_pontoon_proto_rawDesc = "" +
 	"\aeffects\x18\x06 \x03(\v2\x12.pontoon.v1.EffectR\aeffects\x12'\n" +
 	"\x05split\x18\a \x01(\v2\x11.pontoon.v1.SplitR\x05split\x12%\n" +
 	"\x0etruncate_index\x18\b \x01(\x04R\rtruncateIndex\x12#\n" +
-	"\rtruncate_term\x18\t \x01(\x04R\ftruncateTerm\"\xe1\x02\n" +
+	"\rtruncate_term\x18\t \x01(\x04R\ftruncateTerm\x121\n" +
+	"\x06change\x18\n" +
+	" \x01(\v2\x19.pontoon.v1.ReplicaChangeR\x06change\x12+\n" +
+	"\x05merge\x18\v \x01(\v2\x15.pontoon.v1.MergeStepR\x05merge\"h\n" +
+	"\rReplicaChange\x12/\n" +
+	"\breplicas\x18\x01 \x03(\v2\x13.pontoon.v1.ReplicaR\breplicas\x12&\n" +
+	"\x0fnext_replica_id\x18\x02 \x01(\x04R\rnextReplicaId\"\x98\x03\n" +
+	"\tMergeStep\x12.\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1a.pontoon.v1.MergeStep.KindR\x04kind\x12#\n" +
+	"\x02id\x18\x02 \x01(\v2\x13.pontoon.v1.MergeIDR\x02id\x12*\n" +
+	"\x04left\x18\x03 \x01(\v2\x16.pontoon.v1.DescriptorR\x04left\x12,\n" +
+	"\x05right\x18\x04 \x01(\v2\x16.pontoon.v1.DescriptorR\x05right\x12!\n" +
+	"\ffrozen_index\x18\x05 \x01(\x04R\vfrozenIndex\x12!\n" +
+	"\fright_closed\x18\x06 \x01(\x03R\vrightClosed\x12\x1f\n" +
+	"\vright_floor\x18\a \x01(\x03R\n" +
+	"rightFloor\x12&\n" +
+	"\x0fright_live_keys\x18\b \x01(\x03R\rrightLiveKeys\"M\n" +
+	"\x04Kind\x12\b\n" +
+	"\x04NONE\x10\x00\x12\t\n" +
+	"\x05BEGIN\x10\x01\x12\v\n" +
+	"\aTRIGGER\x10\x02\x12\t\n" +
+	"\x05ABORT\x10\x03\x12\n" +
+	"\n" +
+	"\x06FREEZE\x10\x04\x12\f\n" +
+	"\bUNFREEZE\x10\x05\"\x95\x01\n" +
+	"\aMergeID\x12\"\n" +
+	"\rleft_range_id\x18\x01 \x01(\x04R\vleftRangeId\x12$\n" +
+	"\x0eright_range_id\x18\x02 \x01(\x04R\frightRangeId\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\x04R\x04node\x12\x12\n" +
+	"\x04boot\x18\x04 \x01(\x04R\x04boot\x12\x18\n" +
+	"\acounter\x18\x05 \x01(\x04R\acounter\"N\n" +
+	"\vMergeRecord\x12)\n" +
+	"\x04step\x18\x01 \x01(\v2\x15.pontoon.v1.MergeStepR\x04step\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\xe1\x02\n" +
 	"\x06Effect\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.pontoon.v1.EffectKindR\x04kind\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x10\n" +
@@ -6122,7 +9567,7 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x11LeaseRegistration\x12\x14\n" +
 	"\x05lease\x18\x01 \x01(\x03R\x05lease\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12$\n" +
-	"\x04span\x18\x03 \x01(\v2\x10.pontoon.v1.SpanR\x04span\"\x9c\a\n" +
+	"\x04span\x18\x03 \x01(\v2\x10.pontoon.v1.SpanR\x04span\"\xc9\t\n" +
 	"\aRangeOp\x12\x19\n" +
 	"\brange_id\x18\x01 \x01(\x04R\arangeId\x12$\n" +
 	"\x04span\x18\x02 \x01(\v2\x10.pontoon.v1.SpanR\x04span\x12\x14\n" +
@@ -6145,8 +9590,15 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x05split\x18( \x01(\v2\x13.pontoon.v1.SplitOpH\x00R\x05split\x124\n" +
 	"\btransfer\x18) \x01(\v2\x16.pontoon.v1.TransferOpH\x00R\btransfer\x12.\n" +
 	"\x06status\x18* \x01(\v2\x14.pontoon.v1.StatusOpH\x00R\x06status\x121\n" +
-	"\acompact\x18+ \x01(\v2\x15.pontoon.v1.CompactOpH\x00R\acompactB\x04\n" +
-	"\x02op\"\xac\a\n" +
+	"\acompact\x18+ \x01(\v2\x15.pontoon.v1.CompactOpH\x00R\acompact\x12G\n" +
+	"\x0fchange_replicas\x18, \x01(\v2\x1c.pontoon.v1.ChangeReplicasOpH\x00R\x0echangeReplicas\x12+\n" +
+	"\x05merge\x18- \x01(\v2\x13.pontoon.v1.MergeOpH\x00R\x05merge\x128\n" +
+	"\n" +
+	"merge_step\x18. \x01(\v2\x17.pontoon.v1.MergeStepOpH\x00R\tmergeStep\x12>\n" +
+	"\fwait_applied\x18/ \x01(\v2\x19.pontoon.v1.WaitAppliedOpH\x00R\vwaitApplied\x12;\n" +
+	"\vsplit_point\x180 \x01(\v2\x18.pontoon.v1.SplitPointOpH\x00R\n" +
+	"splitPointB\x04\n" +
+	"\x02op\"\xe8\t\n" +
 	"\n" +
 	"RangeReply\x12,\n" +
 	"\x05error\x18\x01 \x01(\v2\x16.pontoon.v1.RangeErrorR\x05error\x12+\n" +
@@ -6168,7 +9620,14 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x05split\x18( \x01(\v2\x16.pontoon.v1.SplitReplyH\x00R\x05split\x127\n" +
 	"\btransfer\x18) \x01(\v2\x19.pontoon.v1.TransferReplyH\x00R\btransfer\x121\n" +
 	"\x06status\x18* \x01(\v2\x17.pontoon.v1.RangeStatusH\x00R\x06status\x124\n" +
-	"\acompact\x18+ \x01(\v2\x18.pontoon.v1.CompactReplyH\x00R\acompactB\a\n" +
+	"\acompact\x18+ \x01(\v2\x18.pontoon.v1.CompactReplyH\x00R\acompact\x12J\n" +
+	"\x0fchange_replicas\x18, \x01(\v2\x1f.pontoon.v1.ChangeReplicasReplyH\x00R\x0echangeReplicas\x12.\n" +
+	"\x05merge\x18- \x01(\v2\x16.pontoon.v1.MergeReplyH\x00R\x05merge\x12;\n" +
+	"\n" +
+	"merge_step\x18. \x01(\v2\x1a.pontoon.v1.MergeStepReplyH\x00R\tmergeStep\x12A\n" +
+	"\fwait_applied\x18/ \x01(\v2\x1c.pontoon.v1.WaitAppliedReplyH\x00R\vwaitApplied\x12>\n" +
+	"\vsplit_point\x180 \x01(\v2\x1b.pontoon.v1.SplitPointReplyH\x00R\n" +
+	"splitPointB\a\n" +
 	"\x05reply\"\x89\x02\n" +
 	"\n" +
 	"RangeError\x12.\n" +
@@ -6315,7 +9774,37 @@ const file_pontoon_proto_rawDesc = "" +
 	"\tCompactOp\x12\x14\n" +
 	"\x05floor\x18\x01 \x01(\x03R\x05floor\x12!\n" +
 	"\fwait_dropped\x18\x02 \x01(\bR\vwaitDropped\"\x0e\n" +
-	"\fCompactReply\"3\n" +
+	"\fCompactReply\"W\n" +
+	"\vReplicaStep\x12/\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1b.pontoon.v1.ReplicaStepKindR\x04kind\x12\x17\n" +
+	"\anode_id\x18\x02 \x01(\x04R\x06nodeId\"a\n" +
+	"\x10ChangeReplicasOp\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\x04R\n" +
+	"generation\x12-\n" +
+	"\x05steps\x18\x02 \x03(\v2\x17.pontoon.v1.ReplicaStepR\x05steps\"A\n" +
+	"\x13ChangeReplicasReply\x12*\n" +
+	"\x04desc\x18\x01 \x01(\v2\x16.pontoon.v1.DescriptorR\x04desc\"/\n" +
+	"\aMergeOp\x12$\n" +
+	"\x0eright_range_id\x18\x01 \x01(\x04R\frightRangeId\"<\n" +
+	"\n" +
+	"MergeReply\x12.\n" +
+	"\x06merged\x18\x01 \x01(\v2\x16.pontoon.v1.DescriptorR\x06merged\"8\n" +
+	"\vMergeStepOp\x12)\n" +
+	"\x04step\x18\x01 \x01(\v2\x15.pontoon.v1.MergeStepR\x04step\"\x98\x01\n" +
+	"\x0eMergeStepReply\x12\x18\n" +
+	"\apending\x18\x01 \x01(\bR\apending\x12!\n" +
+	"\ffrozen_index\x18\x02 \x01(\x04R\vfrozenIndex\x12\x16\n" +
+	"\x06closed\x18\x03 \x01(\x03R\x06closed\x12\x14\n" +
+	"\x05floor\x18\x04 \x01(\x03R\x05floor\x12\x1b\n" +
+	"\tlive_keys\x18\x05 \x01(\x03R\bliveKeys\"%\n" +
+	"\rWaitAppliedOp\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\x12\n" +
+	"\x10WaitAppliedReply\"3\n" +
+	"\fSplitPointOp\x12#\n" +
+	"\x02by\x18\x01 \x01(\x0e2\x13.pontoon.v1.SplitByR\x02by\"#\n" +
+	"\x0fSplitPointReply\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\"3\n" +
 	"\aOpFrame\x12(\n" +
 	"\x05calls\x18\x01 \x03(\v2\x12.pontoon.v1.OpCallR\x05calls\"z\n" +
 	"\x06OpCall\x12\x0e\n" +
@@ -6427,7 +9916,153 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x11size_in_use_bytes\x18\t \x01(\x03R\x0esizeInUseBytes\x12\x12\n" +
 	"\x04seen\x18\n" +
 	" \x01(\x03R\x04seen\x12\x12\n" +
-	"\x04boot\x18\v \x01(\x04R\x04boot\"\x12\n" +
+	"\x04boot\x18\v \x01(\x04R\x04boot\"6\n" +
+	"\fLocalityTier\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xaa\x02\n" +
+	"\n" +
+	"NodeRecord\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\x04R\x06nodeId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
+	"\tpeer_urls\x18\x03 \x03(\tR\bpeerUrls\x12\x1f\n" +
+	"\vclient_urls\x18\x04 \x03(\tR\n" +
+	"clientUrls\x124\n" +
+	"\blocality\x18\x05 \x03(\v2\x18.pontoon.v1.LocalityTierR\blocality\x12+\n" +
+	"\x05state\x18\x06 \x01(\x0e2\x15.pontoon.v1.NodeStateR\x05state\x12\x18\n" +
+	"\alearner\x18\a \x01(\bR\alearner\x12\x18\n" +
+	"\aversion\x18\b \x01(\tR\aversion\x12\x1a\n" +
+	"\brevision\x18\t \x01(\x04R\brevision\"\xff\x03\n" +
+	"\bSettings\x12-\n" +
+	"\x12replication_factor\x18\x01 \x01(\x03R\x11replicationFactor\x126\n" +
+	"\x17root_replication_factor\x18\x02 \x01(\x03R\x15rootReplicationFactor\x12,\n" +
+	"\x12dead_after_seconds\x18\x03 \x01(\x03R\x10deadAfterSeconds\x12&\n" +
+	"\x0frange_max_bytes\x18\x04 \x01(\x03R\rrangeMaxBytes\x12*\n" +
+	"\x11range_merge_bytes\x18\x05 \x01(\x03R\x0frangeMergeBytes\x12\x1d\n" +
+	"\n" +
+	"split_busy\x18\x06 \x01(\x01R\tsplitBusy\x12$\n" +
+	"\x0emoves_per_node\x18\a \x01(\x03R\fmovesPerNode\x129\n" +
+	"\x19snapshot_bytes_per_second\x18\b \x01(\x03R\x16snapshotBytesPerSecond\x12\x1f\n" +
+	"\vbalance_off\x18\t \x01(\bR\n" +
+	"balanceOff\x129\n" +
+	"\x19merge_requests_per_second\x18\n" +
+	" \x01(\x01R\x16mergeRequestsPerSecond\x12.\n" +
+	"\x13merge_after_seconds\x18\v \x01(\x03R\x11mergeAfterSeconds\"6\n" +
+	"\fOperatorStep\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\bR\x04done\"\x9c\x03\n" +
+	"\x0eOperatorStatus\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x19\n" +
+	"\brange_id\x18\x02 \x01(\x04R\arangeId\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12.\n" +
+	"\x05steps\x18\x05 \x03(\v2\x18.pontoon.v1.OperatorStepR\x05steps\x12\x14\n" +
+	"\x05state\x18\x06 \x01(\tR\x05state\x12\x14\n" +
+	"\x05error\x18\a \x01(\tR\x05error\x12.\n" +
+	"\x13started_unix_millis\x18\b \x01(\x03R\x11startedUnixMillis\x12*\n" +
+	"\x11ended_unix_millis\x18\t \x01(\x03R\x0fendedUnixMillis\x12\x1a\n" +
+	"\bprogress\x18\n" +
+	" \x01(\x01R\bprogress\x12\x1d\n" +
+	"\n" +
+	"bytes_done\x18\v \x01(\x03R\tbytesDone\x12\x1f\n" +
+	"\vbytes_total\x18\f \x01(\x03R\n" +
+	"bytesTotal\x12\x1f\n" +
+	"\veta_seconds\x18\r \x01(\x01R\n" +
+	"etaSeconds\"\xfe\x01\n" +
+	"\fPlaceRequest\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x01 \x01(\x04R\tclusterId\x12/\n" +
+	"\x04list\x18\x02 \x01(\v2\x19.pontoon.v1.ListOperatorsH\x00R\x04list\x12-\n" +
+	"\x04move\x18\x03 \x01(\v2\x17.pontoon.v1.MoveReplicaH\x00R\x04move\x124\n" +
+	"\x06cancel\x18\x04 \x01(\v2\x1a.pontoon.v1.CancelOperatorH\x00R\x06cancel\x12.\n" +
+	"\x05merge\x18\x05 \x01(\v2\x16.pontoon.v1.MergeRangeH\x00R\x05mergeB\t\n" +
+	"\arequest\"%\n" +
+	"\rListOperators\x12\x14\n" +
+	"\x05ended\x18\x01 \x01(\bR\x05ended\"^\n" +
+	"\vMoveReplica\x12\x19\n" +
+	"\brange_id\x18\x01 \x01(\x04R\arangeId\x12\x1b\n" +
+	"\tfrom_node\x18\x02 \x01(\x04R\bfromNode\x12\x17\n" +
+	"\ato_node\x18\x03 \x01(\x04R\x06toNode\"'\n" +
+	"\n" +
+	"MergeRange\x12\x19\n" +
+	"\brange_id\x18\x01 \x01(\x04R\arangeId\" \n" +
+	"\x0eCancelOperator\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\xa0\x01\n" +
+	"\n" +
+	"PlaceReply\x12\x1d\n" +
+	"\n" +
+	"not_leader\x18\x01 \x01(\bR\tnotLeader\x12\x1f\n" +
+	"\vleader_node\x18\x02 \x01(\x04R\n" +
+	"leaderNode\x12\x18\n" +
+	"\arefused\x18\x03 \x01(\tR\arefused\x128\n" +
+	"\toperators\x18\x04 \x03(\v2\x1a.pontoon.v1.OperatorStatusR\toperators\".\n" +
+	"\rReportRequest\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x01 \x01(\x04R\tclusterId\"\xc8\x02\n" +
+	"\vReportReply\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\x04R\x06nodeId\x12\x12\n" +
+	"\x04boot\x18\x02 \x01(\x04R\x04boot\x12)\n" +
+	"\x03led\x18\x03 \x03(\v2\x17.pontoon.v1.RangeStatusR\x03led\x12\x1a\n" +
+	"\breplicas\x18\x04 \x01(\x03R\breplicas\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x05 \x01(\x03R\tsizeBytes\x12&\n" +
+	"\x0fdisk_free_bytes\x18\x06 \x01(\x03R\rdiskFreeBytes\x12(\n" +
+	"\x10disk_total_bytes\x18\a \x01(\x03R\x0ediskTotalBytes\x12*\n" +
+	"\x11writes_per_second\x18\b \x01(\x01R\x0fwritesPerSecond\x12(\n" +
+	"\x10reads_per_second\x18\t \x01(\x01R\x0ereadsPerSecond\"\xfd\x01\n" +
+	"\vJoinRequest\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x01 \x01(\x04R\tclusterId\x12\x17\n" +
+	"\anode_id\x18\x02 \x01(\x04R\x06nodeId\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1b\n" +
+	"\tpeer_urls\x18\x04 \x03(\tR\bpeerUrls\x12\x1f\n" +
+	"\vclient_urls\x18\x05 \x03(\tR\n" +
+	"clientUrls\x124\n" +
+	"\blocality\x18\x06 \x03(\v2\x18.pontoon.v1.LocalityTierR\blocality\x12\x18\n" +
+	"\aversion\x18\a \x01(\tR\aversion\x12\x14\n" +
+	"\x05added\x18\b \x01(\bR\x05added\"\xe8\x01\n" +
+	"\tJoinReply\x12\x18\n" +
+	"\arefused\x18\x01 \x01(\tR\arefused\x12\x18\n" +
+	"\aremoved\x18\x02 \x01(\bR\aremoved\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x03 \x01(\x04R\tclusterId\x12*\n" +
+	"\x04node\x18\x04 \x01(\v2\x16.pontoon.v1.NodeRecordR\x04node\x12,\n" +
+	"\x05nodes\x18\x05 \x03(\v2\x16.pontoon.v1.NodeRecordR\x05nodes\x12.\n" +
+	"\x06ranges\x18\x06 \x03(\v2\x16.pontoon.v1.DescriptorR\x06ranges\".\n" +
+	"\x11RangeMergeRequest\x12\x19\n" +
+	"\brange_id\x18\x01 \x01(\x04R\arangeId\"L\n" +
+	"\x12RangeMergeResponse\x126\n" +
+	"\boperator\x18\x01 \x01(\v2\x1a.pontoon.v1.OperatorStatusR\boperator\"c\n" +
+	"\x10RangeMoveRequest\x12\x19\n" +
+	"\brange_id\x18\x01 \x01(\x04R\arangeId\x12\x1b\n" +
+	"\tfrom_node\x18\x02 \x01(\x04R\bfromNode\x12\x17\n" +
+	"\ato_node\x18\x03 \x01(\x04R\x06toNode\"K\n" +
+	"\x11RangeMoveResponse\x126\n" +
+	"\boperator\x18\x01 \x01(\v2\x1a.pontoon.v1.OperatorStatusR\boperator\"?\n" +
+	"\x10NodeDrainRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\x04R\x06nodeId\x12\x12\n" +
+	"\x04undo\x18\x02 \x01(\bR\x04undo\"?\n" +
+	"\x11NodeDrainResponse\x12*\n" +
+	"\x04node\x18\x01 \x01(\v2\x16.pontoon.v1.NodeStatusR\x04node\"B\n" +
+	"\x11NodeRemoveRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\x04R\x06nodeId\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05force\"\x14\n" +
+	"\x12NodeRemoveResponse\"1\n" +
+	"\x19PlacementOperatorsRequest\x12\x14\n" +
+	"\x05ended\x18\x01 \x01(\bR\x05ended\"V\n" +
+	"\x1aPlacementOperatorsResponse\x128\n" +
+	"\toperators\x18\x01 \x03(\v2\x1a.pontoon.v1.OperatorStatusR\toperators\"(\n" +
+	"\x16PlacementCancelRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\x19\n" +
+	"\x17PlacementCancelResponse\"A\n" +
+	"\x18PlacementSettingsRequest\x12%\n" +
+	"\x03set\x18\x01 \x03(\v2\x13.pontoon.v1.SettingR\x03set\"l\n" +
+	"\aSetting\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12#\n" +
+	"\rdefault_value\x18\x03 \x01(\tR\fdefaultValue\x12\x12\n" +
+	"\x04help\x18\x04 \x01(\tR\x04help\"L\n" +
+	"\x19PlacementSettingsResponse\x12/\n" +
+	"\bsettings\x18\x01 \x03(\v2\x13.pontoon.v1.SettingR\bsettings\"\x12\n" +
 	"\x10RangeListRequest\"D\n" +
 	"\x11RangeListResponse\x12/\n" +
 	"\x06ranges\x18\x01 \x03(\v2\x17.pontoon.v1.RangeStatusR\x06ranges\"-\n" +
@@ -6445,7 +10080,7 @@ const file_pontoon_proto_rawDesc = "" +
 	"\brange_id\x18\x01 \x01(\x04R\arangeId\x12\x17\n" +
 	"\ato_node\x18\x02 \x01(\x04R\x06toNode\"\x1d\n" +
 	"\x1bRangeTransferLeaderResponse\"\x11\n" +
-	"\x0fNodeListRequest\"\xfc\x01\n" +
+	"\x0fNodeListRequest\"\x9e\x03\n" +
 	"\n" +
 	"NodeStatus\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\x04R\x06nodeId\x12\x12\n" +
@@ -6458,9 +10093,19 @@ const file_pontoon_proto_rawDesc = "" +
 	"\aleaders\x18\a \x01(\x03R\aleaders\x12\x1d\n" +
 	"\n" +
 	"size_bytes\x18\b \x01(\x03R\tsizeBytes\x12\x18\n" +
-	"\aversion\x18\t \x01(\tR\aversion\"@\n" +
+	"\aversion\x18\t \x01(\tR\aversion\x124\n" +
+	"\blocality\x18\n" +
+	" \x03(\v2\x18.pontoon.v1.LocalityTierR\blocality\x12\x18\n" +
+	"\alearner\x18\v \x01(\bR\alearner\x12&\n" +
+	"\x0fdisk_free_bytes\x18\f \x01(\x03R\rdiskFreeBytes\x12(\n" +
+	"\x10disk_total_bytes\x18\r \x01(\x03R\x0ediskTotalBytes\"@\n" +
 	"\x10NodeListResponse\x12,\n" +
-	"\x05nodes\x18\x01 \x03(\v2\x16.pontoon.v1.NodeStatusR\x05nodes*\x99\x01\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x16.pontoon.v1.NodeStatusR\x05nodes*a\n" +
+	"\vReplicaRole\x12\x11\n" +
+	"\rREPLICA_VOTER\x10\x00\x12\x13\n" +
+	"\x0fREPLICA_LEARNER\x10\x01\x12\x14\n" +
+	"\x10REPLICA_INCOMING\x10\x02\x12\x14\n" +
+	"\x10REPLICA_OUTGOING\x10\x03*\x99\x01\n" +
 	"\n" +
 	"EffectKind\x12\x0f\n" +
 	"\vEFFECT_NONE\x10\x00\x12\x0e\n" +
@@ -6513,7 +10158,19 @@ const file_pontoon_proto_rawDesc = "" +
 	"\tLEASE_TTL\x10\x03\x12\x0e\n" +
 	"\n" +
 	"LEASE_LIST\x10\x04\x12\x14\n" +
-	"\x10LEASE_CHECKPOINT\x10\x052\xc2\x03\n" +
+	"\x10LEASE_CHECKPOINT\x10\x05*g\n" +
+	"\x0fReplicaStepKind\x12\x17\n" +
+	"\x13REPLICA_ADD_LEARNER\x10\x00\x12\x13\n" +
+	"\x0fREPLICA_PROMOTE\x10\x01\x12\x12\n" +
+	"\x0eREPLICA_DEMOTE\x10\x02\x12\x12\n" +
+	"\x0eREPLICA_REMOVE\x10\x03*/\n" +
+	"\aSplitBy\x12\x11\n" +
+	"\rSPLIT_BY_SIZE\x10\x00\x12\x11\n" +
+	"\rSPLIT_BY_LOAD\x10\x01*A\n" +
+	"\tNodeState\x12\x0f\n" +
+	"\vNODE_ACTIVE\x10\x00\x12\x11\n" +
+	"\rNODE_DRAINING\x10\x01\x12\x10\n" +
+	"\fNODE_REMOVED\x10\x022\xf3\x04\n" +
 	"\x04Peer\x124\n" +
 	"\x04Raft\x12\x15.pontoon.v1.RaftFrame\x1a\x13.pontoon.v1.RaftAck(\x01\x12D\n" +
 	"\fRaftSnapshot\x12\x19.pontoon.v1.SnapshotChunk\x1a\x17.pontoon.v1.SnapshotAck(\x01\x128\n" +
@@ -6521,14 +10178,26 @@ const file_pontoon_proto_rawDesc = "" +
 	"\bSequence\x12\x17.pontoon.v1.SequenceAsk\x1a\x19.pontoon.v1.SequenceReply(\x010\x01\x12:\n" +
 	"\x04Feed\x12\x17.pontoon.v1.FeedRequest\x1a\x17.pontoon.v1.FeedMessage0\x01\x12@\n" +
 	"\x06Gossip\x12\x18.pontoon.v1.GossipPacket\x1a\x18.pontoon.v1.GossipPacket(\x010\x01\x12B\n" +
-	"\bDescribe\x12\x1b.pontoon.v1.DescribeRequest\x1a\x19.pontoon.v1.DescribeReply2\x97\x03\n" +
+	"\bDescribe\x12\x1b.pontoon.v1.DescribeRequest\x1a\x19.pontoon.v1.DescribeReply\x12<\n" +
+	"\x06Report\x12\x19.pontoon.v1.ReportRequest\x1a\x17.pontoon.v1.ReportReply\x129\n" +
+	"\x05Place\x12\x18.pontoon.v1.PlaceRequest\x1a\x16.pontoon.v1.PlaceReply\x126\n" +
+	"\x04Join\x12\x17.pontoon.v1.JoinRequest\x1a\x15.pontoon.v1.JoinReply2\xe8\a\n" +
 	"\x05Admin\x12H\n" +
 	"\tRangeList\x12\x1c.pontoon.v1.RangeListRequest\x1a\x1d.pontoon.v1.RangeListResponse\x12H\n" +
 	"\tRangeShow\x12\x1c.pontoon.v1.RangeShowRequest\x1a\x1d.pontoon.v1.RangeShowResponse\x12K\n" +
 	"\n" +
 	"RangeSplit\x12\x1d.pontoon.v1.RangeSplitRequest\x1a\x1e.pontoon.v1.RangeSplitResponse\x12f\n" +
-	"\x13RangeTransferLeader\x12&.pontoon.v1.RangeTransferLeaderRequest\x1a'.pontoon.v1.RangeTransferLeaderResponse\x12E\n" +
-	"\bNodeList\x12\x1b.pontoon.v1.NodeListRequest\x1a\x1c.pontoon.v1.NodeListResponseB/Z-github.com/pontoon-kv/pontoon/proto/pontoonpbb\x06proto3"
+	"\x13RangeTransferLeader\x12&.pontoon.v1.RangeTransferLeaderRequest\x1a'.pontoon.v1.RangeTransferLeaderResponse\x12K\n" +
+	"\n" +
+	"RangeMerge\x12\x1d.pontoon.v1.RangeMergeRequest\x1a\x1e.pontoon.v1.RangeMergeResponse\x12H\n" +
+	"\tRangeMove\x12\x1c.pontoon.v1.RangeMoveRequest\x1a\x1d.pontoon.v1.RangeMoveResponse\x12E\n" +
+	"\bNodeList\x12\x1b.pontoon.v1.NodeListRequest\x1a\x1c.pontoon.v1.NodeListResponse\x12H\n" +
+	"\tNodeDrain\x12\x1c.pontoon.v1.NodeDrainRequest\x1a\x1d.pontoon.v1.NodeDrainResponse\x12K\n" +
+	"\n" +
+	"NodeRemove\x12\x1d.pontoon.v1.NodeRemoveRequest\x1a\x1e.pontoon.v1.NodeRemoveResponse\x12c\n" +
+	"\x12PlacementOperators\x12%.pontoon.v1.PlacementOperatorsRequest\x1a&.pontoon.v1.PlacementOperatorsResponse\x12Z\n" +
+	"\x0fPlacementCancel\x12\".pontoon.v1.PlacementCancelRequest\x1a#.pontoon.v1.PlacementCancelResponse\x12`\n" +
+	"\x11PlacementSettings\x12$.pontoon.v1.PlacementSettingsRequest\x1a%.pontoon.v1.PlacementSettingsResponseB/Z-github.com/pontoon-kv/pontoon/proto/pontoonpbb\x06proto3"
 
 var (
 	file_pontoon_proto_rawDescOnce sync.Once
@@ -6542,245 +10211,364 @@ func file_pontoon_proto_rawDescGZIP() []byte {
 	return file_pontoon_proto_rawDescData
 }
 
-var file_pontoon_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_pontoon_proto_msgTypes = make([]protoimpl.MessageInfo, 83)
+var file_pontoon_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_pontoon_proto_msgTypes = make([]protoimpl.MessageInfo, 130)
 var file_pontoon_proto_goTypes = []any{
-	(EffectKind)(0),                     // 0: pontoon.v1.EffectKind
-	(Space)(0),                          // 1: pontoon.v1.Space
-	(LockMode)(0),                       // 2: pontoon.v1.LockMode
-	(TxnState)(0),                       // 3: pontoon.v1.TxnState
-	(RangeErrorCode)(0),                 // 4: pontoon.v1.RangeErrorCode
-	(LeaseOpKind)(0),                    // 5: pontoon.v1.LeaseOpKind
-	(*Span)(nil),                        // 6: pontoon.v1.Span
-	(*Replica)(nil),                     // 7: pontoon.v1.Replica
-	(*Descriptor)(nil),                  // 8: pontoon.v1.Descriptor
-	(*RangeStatus)(nil),                 // 9: pontoon.v1.RangeStatus
-	(*Command)(nil),                     // 10: pontoon.v1.Command
-	(*Effect)(nil),                      // 11: pontoon.v1.Effect
-	(*Split)(nil),                       // 12: pontoon.v1.Split
-	(*TxnID)(nil),                       // 13: pontoon.v1.TxnID
-	(*LockSpan)(nil),                    // 14: pontoon.v1.LockSpan
-	(*Lock)(nil),                        // 15: pontoon.v1.Lock
-	(*TxnRecord)(nil),                   // 16: pontoon.v1.TxnRecord
-	(*LeaseRecord)(nil),                 // 17: pontoon.v1.LeaseRecord
-	(*LeaseRegistration)(nil),           // 18: pontoon.v1.LeaseRegistration
-	(*RangeOp)(nil),                     // 19: pontoon.v1.RangeOp
-	(*RangeReply)(nil),                  // 20: pontoon.v1.RangeReply
-	(*RangeError)(nil),                  // 21: pontoon.v1.RangeError
-	(*ReadOp)(nil),                      // 22: pontoon.v1.ReadOp
-	(*ReadReply)(nil),                   // 23: pontoon.v1.ReadReply
-	(*WriteOp)(nil),                     // 24: pontoon.v1.WriteOp
-	(*WriteReply)(nil),                  // 25: pontoon.v1.WriteReply
-	(*LockOp)(nil),                      // 26: pontoon.v1.LockOp
-	(*LockReply)(nil),                   // 27: pontoon.v1.LockReply
-	(*CommitOp)(nil),                    // 28: pontoon.v1.CommitOp
-	(*CommitReply)(nil),                 // 29: pontoon.v1.CommitReply
-	(*AbortOp)(nil),                     // 30: pontoon.v1.AbortOp
-	(*AbortReply)(nil),                  // 31: pontoon.v1.AbortReply
-	(*ResolveOp)(nil),                   // 32: pontoon.v1.ResolveOp
-	(*ResolveReply)(nil),                // 33: pontoon.v1.ResolveReply
-	(*ForgetOp)(nil),                    // 34: pontoon.v1.ForgetOp
-	(*ForgetReply)(nil),                 // 35: pontoon.v1.ForgetReply
-	(*SysReadOp)(nil),                   // 36: pontoon.v1.SysReadOp
-	(*SysRecord)(nil),                   // 37: pontoon.v1.SysRecord
-	(*SysReadReply)(nil),                // 38: pontoon.v1.SysReadReply
-	(*SysWriteOp)(nil),                  // 39: pontoon.v1.SysWriteOp
-	(*SysWriteReply)(nil),               // 40: pontoon.v1.SysWriteReply
-	(*LeaseOp)(nil),                     // 41: pontoon.v1.LeaseOp
-	(*LeaseReply)(nil),                  // 42: pontoon.v1.LeaseReply
-	(*LeaseKeysOp)(nil),                 // 43: pontoon.v1.LeaseKeysOp
-	(*LeaseKeysReply)(nil),              // 44: pontoon.v1.LeaseKeysReply
-	(*HistoryOp)(nil),                   // 45: pontoon.v1.HistoryOp
-	(*ChangeEvent)(nil),                 // 46: pontoon.v1.ChangeEvent
-	(*HistoryReply)(nil),                // 47: pontoon.v1.HistoryReply
-	(*HashOp)(nil),                      // 48: pontoon.v1.HashOp
-	(*HashReply)(nil),                   // 49: pontoon.v1.HashReply
-	(*SplitOp)(nil),                     // 50: pontoon.v1.SplitOp
-	(*SplitReply)(nil),                  // 51: pontoon.v1.SplitReply
-	(*TransferOp)(nil),                  // 52: pontoon.v1.TransferOp
-	(*TransferReply)(nil),               // 53: pontoon.v1.TransferReply
-	(*StatusOp)(nil),                    // 54: pontoon.v1.StatusOp
-	(*CompactOp)(nil),                   // 55: pontoon.v1.CompactOp
-	(*CompactReply)(nil),                // 56: pontoon.v1.CompactReply
-	(*OpFrame)(nil),                     // 57: pontoon.v1.OpFrame
-	(*OpCall)(nil),                      // 58: pontoon.v1.OpCall
-	(*OpReplyFrame)(nil),                // 59: pontoon.v1.OpReplyFrame
-	(*OpReply)(nil),                     // 60: pontoon.v1.OpReply
-	(*RaftMessage)(nil),                 // 61: pontoon.v1.RaftMessage
-	(*ClosedUpdate)(nil),                // 62: pontoon.v1.ClosedUpdate
-	(*ClosedEnter)(nil),                 // 63: pontoon.v1.ClosedEnter
-	(*RaftFrame)(nil),                   // 64: pontoon.v1.RaftFrame
-	(*RaftAck)(nil),                     // 65: pontoon.v1.RaftAck
-	(*SnapshotChunk)(nil),               // 66: pontoon.v1.SnapshotChunk
-	(*SnapshotHeader)(nil),              // 67: pontoon.v1.SnapshotHeader
-	(*SnapshotAck)(nil),                 // 68: pontoon.v1.SnapshotAck
-	(*SequenceAsk)(nil),                 // 69: pontoon.v1.SequenceAsk
-	(*Epochs)(nil),                      // 70: pontoon.v1.Epochs
-	(*SequenceReply)(nil),               // 71: pontoon.v1.SequenceReply
-	(*FeedRequest)(nil),                 // 72: pontoon.v1.FeedRequest
-	(*FeedMessage)(nil),                 // 73: pontoon.v1.FeedMessage
-	(*Checkpoint)(nil),                  // 74: pontoon.v1.Checkpoint
-	(*GossipPacket)(nil),                // 75: pontoon.v1.GossipPacket
-	(*DescribeRequest)(nil),             // 76: pontoon.v1.DescribeRequest
-	(*DescribeReply)(nil),               // 77: pontoon.v1.DescribeReply
-	(*RangeListRequest)(nil),            // 78: pontoon.v1.RangeListRequest
-	(*RangeListResponse)(nil),           // 79: pontoon.v1.RangeListResponse
-	(*RangeShowRequest)(nil),            // 80: pontoon.v1.RangeShowRequest
-	(*RangeShowResponse)(nil),           // 81: pontoon.v1.RangeShowResponse
-	(*RangeSplitRequest)(nil),           // 82: pontoon.v1.RangeSplitRequest
-	(*RangeSplitResponse)(nil),          // 83: pontoon.v1.RangeSplitResponse
-	(*RangeTransferLeaderRequest)(nil),  // 84: pontoon.v1.RangeTransferLeaderRequest
-	(*RangeTransferLeaderResponse)(nil), // 85: pontoon.v1.RangeTransferLeaderResponse
-	(*NodeListRequest)(nil),             // 86: pontoon.v1.NodeListRequest
-	(*NodeStatus)(nil),                  // 87: pontoon.v1.NodeStatus
-	(*NodeListResponse)(nil),            // 88: pontoon.v1.NodeListResponse
-	(*etcdserverpb.RangeRequest)(nil),   // 89: etcdserverpb.RangeRequest
-	(*mvccpb.KeyValue)(nil),             // 90: mvccpb.KeyValue
-	(*etcdserverpb.RequestOp)(nil),      // 91: etcdserverpb.RequestOp
-	(*etcdserverpb.ResponseOp)(nil),     // 92: etcdserverpb.ResponseOp
-	(*mvccpb.Event)(nil),                // 93: mvccpb.Event
+	(ReplicaRole)(0),                    // 0: pontoon.v1.ReplicaRole
+	(EffectKind)(0),                     // 1: pontoon.v1.EffectKind
+	(Space)(0),                          // 2: pontoon.v1.Space
+	(LockMode)(0),                       // 3: pontoon.v1.LockMode
+	(TxnState)(0),                       // 4: pontoon.v1.TxnState
+	(RangeErrorCode)(0),                 // 5: pontoon.v1.RangeErrorCode
+	(LeaseOpKind)(0),                    // 6: pontoon.v1.LeaseOpKind
+	(ReplicaStepKind)(0),                // 7: pontoon.v1.ReplicaStepKind
+	(SplitBy)(0),                        // 8: pontoon.v1.SplitBy
+	(NodeState)(0),                      // 9: pontoon.v1.NodeState
+	(MergeStep_Kind)(0),                 // 10: pontoon.v1.MergeStep.Kind
+	(*Span)(nil),                        // 11: pontoon.v1.Span
+	(*Replica)(nil),                     // 12: pontoon.v1.Replica
+	(*Descriptor)(nil),                  // 13: pontoon.v1.Descriptor
+	(*RangeStatus)(nil),                 // 14: pontoon.v1.RangeStatus
+	(*ReplicaProgress)(nil),             // 15: pontoon.v1.ReplicaProgress
+	(*RangeLoad)(nil),                   // 16: pontoon.v1.RangeLoad
+	(*Command)(nil),                     // 17: pontoon.v1.Command
+	(*ReplicaChange)(nil),               // 18: pontoon.v1.ReplicaChange
+	(*MergeStep)(nil),                   // 19: pontoon.v1.MergeStep
+	(*MergeID)(nil),                     // 20: pontoon.v1.MergeID
+	(*MergeRecord)(nil),                 // 21: pontoon.v1.MergeRecord
+	(*Effect)(nil),                      // 22: pontoon.v1.Effect
+	(*Split)(nil),                       // 23: pontoon.v1.Split
+	(*TxnID)(nil),                       // 24: pontoon.v1.TxnID
+	(*LockSpan)(nil),                    // 25: pontoon.v1.LockSpan
+	(*Lock)(nil),                        // 26: pontoon.v1.Lock
+	(*TxnRecord)(nil),                   // 27: pontoon.v1.TxnRecord
+	(*LeaseRecord)(nil),                 // 28: pontoon.v1.LeaseRecord
+	(*LeaseRegistration)(nil),           // 29: pontoon.v1.LeaseRegistration
+	(*RangeOp)(nil),                     // 30: pontoon.v1.RangeOp
+	(*RangeReply)(nil),                  // 31: pontoon.v1.RangeReply
+	(*RangeError)(nil),                  // 32: pontoon.v1.RangeError
+	(*ReadOp)(nil),                      // 33: pontoon.v1.ReadOp
+	(*ReadReply)(nil),                   // 34: pontoon.v1.ReadReply
+	(*WriteOp)(nil),                     // 35: pontoon.v1.WriteOp
+	(*WriteReply)(nil),                  // 36: pontoon.v1.WriteReply
+	(*LockOp)(nil),                      // 37: pontoon.v1.LockOp
+	(*LockReply)(nil),                   // 38: pontoon.v1.LockReply
+	(*CommitOp)(nil),                    // 39: pontoon.v1.CommitOp
+	(*CommitReply)(nil),                 // 40: pontoon.v1.CommitReply
+	(*AbortOp)(nil),                     // 41: pontoon.v1.AbortOp
+	(*AbortReply)(nil),                  // 42: pontoon.v1.AbortReply
+	(*ResolveOp)(nil),                   // 43: pontoon.v1.ResolveOp
+	(*ResolveReply)(nil),                // 44: pontoon.v1.ResolveReply
+	(*ForgetOp)(nil),                    // 45: pontoon.v1.ForgetOp
+	(*ForgetReply)(nil),                 // 46: pontoon.v1.ForgetReply
+	(*SysReadOp)(nil),                   // 47: pontoon.v1.SysReadOp
+	(*SysRecord)(nil),                   // 48: pontoon.v1.SysRecord
+	(*SysReadReply)(nil),                // 49: pontoon.v1.SysReadReply
+	(*SysWriteOp)(nil),                  // 50: pontoon.v1.SysWriteOp
+	(*SysWriteReply)(nil),               // 51: pontoon.v1.SysWriteReply
+	(*LeaseOp)(nil),                     // 52: pontoon.v1.LeaseOp
+	(*LeaseReply)(nil),                  // 53: pontoon.v1.LeaseReply
+	(*LeaseKeysOp)(nil),                 // 54: pontoon.v1.LeaseKeysOp
+	(*LeaseKeysReply)(nil),              // 55: pontoon.v1.LeaseKeysReply
+	(*HistoryOp)(nil),                   // 56: pontoon.v1.HistoryOp
+	(*ChangeEvent)(nil),                 // 57: pontoon.v1.ChangeEvent
+	(*HistoryReply)(nil),                // 58: pontoon.v1.HistoryReply
+	(*HashOp)(nil),                      // 59: pontoon.v1.HashOp
+	(*HashReply)(nil),                   // 60: pontoon.v1.HashReply
+	(*SplitOp)(nil),                     // 61: pontoon.v1.SplitOp
+	(*SplitReply)(nil),                  // 62: pontoon.v1.SplitReply
+	(*TransferOp)(nil),                  // 63: pontoon.v1.TransferOp
+	(*TransferReply)(nil),               // 64: pontoon.v1.TransferReply
+	(*StatusOp)(nil),                    // 65: pontoon.v1.StatusOp
+	(*CompactOp)(nil),                   // 66: pontoon.v1.CompactOp
+	(*CompactReply)(nil),                // 67: pontoon.v1.CompactReply
+	(*ReplicaStep)(nil),                 // 68: pontoon.v1.ReplicaStep
+	(*ChangeReplicasOp)(nil),            // 69: pontoon.v1.ChangeReplicasOp
+	(*ChangeReplicasReply)(nil),         // 70: pontoon.v1.ChangeReplicasReply
+	(*MergeOp)(nil),                     // 71: pontoon.v1.MergeOp
+	(*MergeReply)(nil),                  // 72: pontoon.v1.MergeReply
+	(*MergeStepOp)(nil),                 // 73: pontoon.v1.MergeStepOp
+	(*MergeStepReply)(nil),              // 74: pontoon.v1.MergeStepReply
+	(*WaitAppliedOp)(nil),               // 75: pontoon.v1.WaitAppliedOp
+	(*WaitAppliedReply)(nil),            // 76: pontoon.v1.WaitAppliedReply
+	(*SplitPointOp)(nil),                // 77: pontoon.v1.SplitPointOp
+	(*SplitPointReply)(nil),             // 78: pontoon.v1.SplitPointReply
+	(*OpFrame)(nil),                     // 79: pontoon.v1.OpFrame
+	(*OpCall)(nil),                      // 80: pontoon.v1.OpCall
+	(*OpReplyFrame)(nil),                // 81: pontoon.v1.OpReplyFrame
+	(*OpReply)(nil),                     // 82: pontoon.v1.OpReply
+	(*RaftMessage)(nil),                 // 83: pontoon.v1.RaftMessage
+	(*ClosedUpdate)(nil),                // 84: pontoon.v1.ClosedUpdate
+	(*ClosedEnter)(nil),                 // 85: pontoon.v1.ClosedEnter
+	(*RaftFrame)(nil),                   // 86: pontoon.v1.RaftFrame
+	(*RaftAck)(nil),                     // 87: pontoon.v1.RaftAck
+	(*SnapshotChunk)(nil),               // 88: pontoon.v1.SnapshotChunk
+	(*SnapshotHeader)(nil),              // 89: pontoon.v1.SnapshotHeader
+	(*SnapshotAck)(nil),                 // 90: pontoon.v1.SnapshotAck
+	(*SequenceAsk)(nil),                 // 91: pontoon.v1.SequenceAsk
+	(*Epochs)(nil),                      // 92: pontoon.v1.Epochs
+	(*SequenceReply)(nil),               // 93: pontoon.v1.SequenceReply
+	(*FeedRequest)(nil),                 // 94: pontoon.v1.FeedRequest
+	(*FeedMessage)(nil),                 // 95: pontoon.v1.FeedMessage
+	(*Checkpoint)(nil),                  // 96: pontoon.v1.Checkpoint
+	(*GossipPacket)(nil),                // 97: pontoon.v1.GossipPacket
+	(*DescribeRequest)(nil),             // 98: pontoon.v1.DescribeRequest
+	(*DescribeReply)(nil),               // 99: pontoon.v1.DescribeReply
+	(*LocalityTier)(nil),                // 100: pontoon.v1.LocalityTier
+	(*NodeRecord)(nil),                  // 101: pontoon.v1.NodeRecord
+	(*Settings)(nil),                    // 102: pontoon.v1.Settings
+	(*OperatorStep)(nil),                // 103: pontoon.v1.OperatorStep
+	(*OperatorStatus)(nil),              // 104: pontoon.v1.OperatorStatus
+	(*PlaceRequest)(nil),                // 105: pontoon.v1.PlaceRequest
+	(*ListOperators)(nil),               // 106: pontoon.v1.ListOperators
+	(*MoveReplica)(nil),                 // 107: pontoon.v1.MoveReplica
+	(*MergeRange)(nil),                  // 108: pontoon.v1.MergeRange
+	(*CancelOperator)(nil),              // 109: pontoon.v1.CancelOperator
+	(*PlaceReply)(nil),                  // 110: pontoon.v1.PlaceReply
+	(*ReportRequest)(nil),               // 111: pontoon.v1.ReportRequest
+	(*ReportReply)(nil),                 // 112: pontoon.v1.ReportReply
+	(*JoinRequest)(nil),                 // 113: pontoon.v1.JoinRequest
+	(*JoinReply)(nil),                   // 114: pontoon.v1.JoinReply
+	(*RangeMergeRequest)(nil),           // 115: pontoon.v1.RangeMergeRequest
+	(*RangeMergeResponse)(nil),          // 116: pontoon.v1.RangeMergeResponse
+	(*RangeMoveRequest)(nil),            // 117: pontoon.v1.RangeMoveRequest
+	(*RangeMoveResponse)(nil),           // 118: pontoon.v1.RangeMoveResponse
+	(*NodeDrainRequest)(nil),            // 119: pontoon.v1.NodeDrainRequest
+	(*NodeDrainResponse)(nil),           // 120: pontoon.v1.NodeDrainResponse
+	(*NodeRemoveRequest)(nil),           // 121: pontoon.v1.NodeRemoveRequest
+	(*NodeRemoveResponse)(nil),          // 122: pontoon.v1.NodeRemoveResponse
+	(*PlacementOperatorsRequest)(nil),   // 123: pontoon.v1.PlacementOperatorsRequest
+	(*PlacementOperatorsResponse)(nil),  // 124: pontoon.v1.PlacementOperatorsResponse
+	(*PlacementCancelRequest)(nil),      // 125: pontoon.v1.PlacementCancelRequest
+	(*PlacementCancelResponse)(nil),     // 126: pontoon.v1.PlacementCancelResponse
+	(*PlacementSettingsRequest)(nil),    // 127: pontoon.v1.PlacementSettingsRequest
+	(*Setting)(nil),                     // 128: pontoon.v1.Setting
+	(*PlacementSettingsResponse)(nil),   // 129: pontoon.v1.PlacementSettingsResponse
+	(*RangeListRequest)(nil),            // 130: pontoon.v1.RangeListRequest
+	(*RangeListResponse)(nil),           // 131: pontoon.v1.RangeListResponse
+	(*RangeShowRequest)(nil),            // 132: pontoon.v1.RangeShowRequest
+	(*RangeShowResponse)(nil),           // 133: pontoon.v1.RangeShowResponse
+	(*RangeSplitRequest)(nil),           // 134: pontoon.v1.RangeSplitRequest
+	(*RangeSplitResponse)(nil),          // 135: pontoon.v1.RangeSplitResponse
+	(*RangeTransferLeaderRequest)(nil),  // 136: pontoon.v1.RangeTransferLeaderRequest
+	(*RangeTransferLeaderResponse)(nil), // 137: pontoon.v1.RangeTransferLeaderResponse
+	(*NodeListRequest)(nil),             // 138: pontoon.v1.NodeListRequest
+	(*NodeStatus)(nil),                  // 139: pontoon.v1.NodeStatus
+	(*NodeListResponse)(nil),            // 140: pontoon.v1.NodeListResponse
+	(*etcdserverpb.RangeRequest)(nil),   // 141: etcdserverpb.RangeRequest
+	(*mvccpb.KeyValue)(nil),             // 142: mvccpb.KeyValue
+	(*etcdserverpb.RequestOp)(nil),      // 143: etcdserverpb.RequestOp
+	(*etcdserverpb.ResponseOp)(nil),     // 144: etcdserverpb.ResponseOp
+	(*mvccpb.Event)(nil),                // 145: mvccpb.Event
 }
 var file_pontoon_proto_depIdxs = []int32{
-	6,   // 0: pontoon.v1.Descriptor.span:type_name -> pontoon.v1.Span
-	7,   // 1: pontoon.v1.Descriptor.replicas:type_name -> pontoon.v1.Replica
-	8,   // 2: pontoon.v1.RangeStatus.desc:type_name -> pontoon.v1.Descriptor
-	11,  // 3: pontoon.v1.Command.effects:type_name -> pontoon.v1.Effect
-	12,  // 4: pontoon.v1.Command.split:type_name -> pontoon.v1.Split
-	0,   // 5: pontoon.v1.Effect.kind:type_name -> pontoon.v1.EffectKind
-	1,   // 6: pontoon.v1.Effect.space:type_name -> pontoon.v1.Space
-	6,   // 7: pontoon.v1.LockSpan.span:type_name -> pontoon.v1.Span
-	2,   // 8: pontoon.v1.LockSpan.mode:type_name -> pontoon.v1.LockMode
-	13,  // 9: pontoon.v1.Lock.txn:type_name -> pontoon.v1.TxnID
-	14,  // 10: pontoon.v1.Lock.what:type_name -> pontoon.v1.LockSpan
-	13,  // 11: pontoon.v1.TxnRecord.txn:type_name -> pontoon.v1.TxnID
-	3,   // 12: pontoon.v1.TxnRecord.state:type_name -> pontoon.v1.TxnState
-	11,  // 13: pontoon.v1.TxnRecord.effects:type_name -> pontoon.v1.Effect
-	6,   // 14: pontoon.v1.TxnRecord.participants:type_name -> pontoon.v1.Span
-	6,   // 15: pontoon.v1.LeaseRecord.registered:type_name -> pontoon.v1.Span
-	6,   // 16: pontoon.v1.LeaseRegistration.span:type_name -> pontoon.v1.Span
-	6,   // 17: pontoon.v1.RangeOp.span:type_name -> pontoon.v1.Span
-	22,  // 18: pontoon.v1.RangeOp.read:type_name -> pontoon.v1.ReadOp
-	24,  // 19: pontoon.v1.RangeOp.write:type_name -> pontoon.v1.WriteOp
-	26,  // 20: pontoon.v1.RangeOp.lock:type_name -> pontoon.v1.LockOp
-	28,  // 21: pontoon.v1.RangeOp.commit:type_name -> pontoon.v1.CommitOp
-	30,  // 22: pontoon.v1.RangeOp.abort:type_name -> pontoon.v1.AbortOp
-	32,  // 23: pontoon.v1.RangeOp.resolve:type_name -> pontoon.v1.ResolveOp
-	34,  // 24: pontoon.v1.RangeOp.forget:type_name -> pontoon.v1.ForgetOp
-	36,  // 25: pontoon.v1.RangeOp.sys_read:type_name -> pontoon.v1.SysReadOp
-	39,  // 26: pontoon.v1.RangeOp.sys_write:type_name -> pontoon.v1.SysWriteOp
-	41,  // 27: pontoon.v1.RangeOp.lease:type_name -> pontoon.v1.LeaseOp
-	43,  // 28: pontoon.v1.RangeOp.lease_keys:type_name -> pontoon.v1.LeaseKeysOp
-	45,  // 29: pontoon.v1.RangeOp.history:type_name -> pontoon.v1.HistoryOp
-	48,  // 30: pontoon.v1.RangeOp.hash:type_name -> pontoon.v1.HashOp
-	50,  // 31: pontoon.v1.RangeOp.split:type_name -> pontoon.v1.SplitOp
-	52,  // 32: pontoon.v1.RangeOp.transfer:type_name -> pontoon.v1.TransferOp
-	54,  // 33: pontoon.v1.RangeOp.status:type_name -> pontoon.v1.StatusOp
-	55,  // 34: pontoon.v1.RangeOp.compact:type_name -> pontoon.v1.CompactOp
-	21,  // 35: pontoon.v1.RangeReply.error:type_name -> pontoon.v1.RangeError
-	23,  // 36: pontoon.v1.RangeReply.read:type_name -> pontoon.v1.ReadReply
-	25,  // 37: pontoon.v1.RangeReply.write:type_name -> pontoon.v1.WriteReply
-	27,  // 38: pontoon.v1.RangeReply.lock:type_name -> pontoon.v1.LockReply
-	29,  // 39: pontoon.v1.RangeReply.commit:type_name -> pontoon.v1.CommitReply
-	31,  // 40: pontoon.v1.RangeReply.abort:type_name -> pontoon.v1.AbortReply
-	33,  // 41: pontoon.v1.RangeReply.resolve:type_name -> pontoon.v1.ResolveReply
-	35,  // 42: pontoon.v1.RangeReply.forget:type_name -> pontoon.v1.ForgetReply
-	38,  // 43: pontoon.v1.RangeReply.sys_read:type_name -> pontoon.v1.SysReadReply
-	40,  // 44: pontoon.v1.RangeReply.sys_write:type_name -> pontoon.v1.SysWriteReply
-	42,  // 45: pontoon.v1.RangeReply.lease:type_name -> pontoon.v1.LeaseReply
-	44,  // 46: pontoon.v1.RangeReply.lease_keys:type_name -> pontoon.v1.LeaseKeysReply
-	47,  // 47: pontoon.v1.RangeReply.history:type_name -> pontoon.v1.HistoryReply
-	49,  // 48: pontoon.v1.RangeReply.hash:type_name -> pontoon.v1.HashReply
-	51,  // 49: pontoon.v1.RangeReply.split:type_name -> pontoon.v1.SplitReply
-	53,  // 50: pontoon.v1.RangeReply.transfer:type_name -> pontoon.v1.TransferReply
-	9,   // 51: pontoon.v1.RangeReply.status:type_name -> pontoon.v1.RangeStatus
-	56,  // 52: pontoon.v1.RangeReply.compact:type_name -> pontoon.v1.CompactReply
-	4,   // 53: pontoon.v1.RangeError.code:type_name -> pontoon.v1.RangeErrorCode
-	8,   // 54: pontoon.v1.RangeError.descriptors:type_name -> pontoon.v1.Descriptor
-	13,  // 55: pontoon.v1.RangeError.txn:type_name -> pontoon.v1.TxnID
-	89,  // 56: pontoon.v1.ReadOp.request:type_name -> etcdserverpb.RangeRequest
-	13,  // 57: pontoon.v1.ReadOp.txn:type_name -> pontoon.v1.TxnID
-	90,  // 58: pontoon.v1.ReadReply.kvs:type_name -> mvccpb.KeyValue
-	91,  // 59: pontoon.v1.WriteOp.request:type_name -> etcdserverpb.RequestOp
-	92,  // 60: pontoon.v1.WriteReply.response:type_name -> etcdserverpb.ResponseOp
-	13,  // 61: pontoon.v1.LockOp.txn:type_name -> pontoon.v1.TxnID
-	14,  // 62: pontoon.v1.LockOp.locks:type_name -> pontoon.v1.LockSpan
-	6,   // 63: pontoon.v1.LockOp.participants:type_name -> pontoon.v1.Span
-	89,  // 64: pontoon.v1.LockOp.reads:type_name -> etcdserverpb.RangeRequest
-	23,  // 65: pontoon.v1.LockReply.reads:type_name -> pontoon.v1.ReadReply
-	17,  // 66: pontoon.v1.LockReply.lease:type_name -> pontoon.v1.LeaseRecord
-	90,  // 67: pontoon.v1.LockReply.lease_keys:type_name -> mvccpb.KeyValue
-	13,  // 68: pontoon.v1.CommitOp.txn:type_name -> pontoon.v1.TxnID
-	11,  // 69: pontoon.v1.CommitOp.effects:type_name -> pontoon.v1.Effect
-	6,   // 70: pontoon.v1.CommitOp.participants:type_name -> pontoon.v1.Span
-	13,  // 71: pontoon.v1.AbortOp.txn:type_name -> pontoon.v1.TxnID
-	16,  // 72: pontoon.v1.AbortReply.committed:type_name -> pontoon.v1.TxnRecord
-	13,  // 73: pontoon.v1.ResolveOp.txn:type_name -> pontoon.v1.TxnID
-	11,  // 74: pontoon.v1.ResolveOp.effects:type_name -> pontoon.v1.Effect
-	13,  // 75: pontoon.v1.ForgetOp.txn:type_name -> pontoon.v1.TxnID
-	37,  // 76: pontoon.v1.SysReadReply.records:type_name -> pontoon.v1.SysRecord
-	37,  // 77: pontoon.v1.SysWriteOp.puts:type_name -> pontoon.v1.SysRecord
-	37,  // 78: pontoon.v1.SysWriteOp.conditions:type_name -> pontoon.v1.SysRecord
-	5,   // 79: pontoon.v1.LeaseOp.kind:type_name -> pontoon.v1.LeaseOpKind
-	6,   // 80: pontoon.v1.LeaseOp.register:type_name -> pontoon.v1.Span
-	17,  // 81: pontoon.v1.LeaseOp.checkpoints:type_name -> pontoon.v1.LeaseRecord
-	17,  // 82: pontoon.v1.LeaseReply.record:type_name -> pontoon.v1.LeaseRecord
-	17,  // 83: pontoon.v1.LeaseReply.leases:type_name -> pontoon.v1.LeaseRecord
-	93,  // 84: pontoon.v1.ChangeEvent.event:type_name -> mvccpb.Event
-	46,  // 85: pontoon.v1.HistoryReply.events:type_name -> pontoon.v1.ChangeEvent
-	8,   // 86: pontoon.v1.SplitReply.left:type_name -> pontoon.v1.Descriptor
-	8,   // 87: pontoon.v1.SplitReply.right:type_name -> pontoon.v1.Descriptor
-	58,  // 88: pontoon.v1.OpFrame.calls:type_name -> pontoon.v1.OpCall
-	19,  // 89: pontoon.v1.OpCall.op:type_name -> pontoon.v1.RangeOp
-	60,  // 90: pontoon.v1.OpReplyFrame.replies:type_name -> pontoon.v1.OpReply
-	20,  // 91: pontoon.v1.OpReply.reply:type_name -> pontoon.v1.RangeReply
-	63,  // 92: pontoon.v1.ClosedUpdate.enter:type_name -> pontoon.v1.ClosedEnter
-	61,  // 93: pontoon.v1.RaftFrame.messages:type_name -> pontoon.v1.RaftMessage
-	62,  // 94: pontoon.v1.RaftFrame.closed:type_name -> pontoon.v1.ClosedUpdate
-	67,  // 95: pontoon.v1.SnapshotChunk.header:type_name -> pontoon.v1.SnapshotHeader
-	61,  // 96: pontoon.v1.SnapshotHeader.message:type_name -> pontoon.v1.RaftMessage
-	8,   // 97: pontoon.v1.SnapshotHeader.desc:type_name -> pontoon.v1.Descriptor
-	70,  // 98: pontoon.v1.SequenceAsk.epochs:type_name -> pontoon.v1.Epochs
-	70,  // 99: pontoon.v1.SequenceReply.epochs:type_name -> pontoon.v1.Epochs
-	6,   // 100: pontoon.v1.FeedRequest.span:type_name -> pontoon.v1.Span
-	46,  // 101: pontoon.v1.FeedMessage.events:type_name -> pontoon.v1.ChangeEvent
-	74,  // 102: pontoon.v1.FeedMessage.checkpoint:type_name -> pontoon.v1.Checkpoint
-	21,  // 103: pontoon.v1.FeedMessage.ended:type_name -> pontoon.v1.RangeError
-	6,   // 104: pontoon.v1.Checkpoint.span:type_name -> pontoon.v1.Span
-	9,   // 105: pontoon.v1.DescribeReply.ranges:type_name -> pontoon.v1.RangeStatus
-	9,   // 106: pontoon.v1.RangeListResponse.ranges:type_name -> pontoon.v1.RangeStatus
-	9,   // 107: pontoon.v1.RangeShowResponse.replicas:type_name -> pontoon.v1.RangeStatus
-	8,   // 108: pontoon.v1.RangeSplitResponse.left:type_name -> pontoon.v1.Descriptor
-	8,   // 109: pontoon.v1.RangeSplitResponse.right:type_name -> pontoon.v1.Descriptor
-	87,  // 110: pontoon.v1.NodeListResponse.nodes:type_name -> pontoon.v1.NodeStatus
-	64,  // 111: pontoon.v1.Peer.Raft:input_type -> pontoon.v1.RaftFrame
-	66,  // 112: pontoon.v1.Peer.RaftSnapshot:input_type -> pontoon.v1.SnapshotChunk
-	57,  // 113: pontoon.v1.Peer.Ops:input_type -> pontoon.v1.OpFrame
-	69,  // 114: pontoon.v1.Peer.Sequence:input_type -> pontoon.v1.SequenceAsk
-	72,  // 115: pontoon.v1.Peer.Feed:input_type -> pontoon.v1.FeedRequest
-	75,  // 116: pontoon.v1.Peer.Gossip:input_type -> pontoon.v1.GossipPacket
-	76,  // 117: pontoon.v1.Peer.Describe:input_type -> pontoon.v1.DescribeRequest
-	78,  // 118: pontoon.v1.Admin.RangeList:input_type -> pontoon.v1.RangeListRequest
-	80,  // 119: pontoon.v1.Admin.RangeShow:input_type -> pontoon.v1.RangeShowRequest
-	82,  // 120: pontoon.v1.Admin.RangeSplit:input_type -> pontoon.v1.RangeSplitRequest
-	84,  // 121: pontoon.v1.Admin.RangeTransferLeader:input_type -> pontoon.v1.RangeTransferLeaderRequest
-	86,  // 122: pontoon.v1.Admin.NodeList:input_type -> pontoon.v1.NodeListRequest
-	65,  // 123: pontoon.v1.Peer.Raft:output_type -> pontoon.v1.RaftAck
-	68,  // 124: pontoon.v1.Peer.RaftSnapshot:output_type -> pontoon.v1.SnapshotAck
-	59,  // 125: pontoon.v1.Peer.Ops:output_type -> pontoon.v1.OpReplyFrame
-	71,  // 126: pontoon.v1.Peer.Sequence:output_type -> pontoon.v1.SequenceReply
-	73,  // 127: pontoon.v1.Peer.Feed:output_type -> pontoon.v1.FeedMessage
-	75,  // 128: pontoon.v1.Peer.Gossip:output_type -> pontoon.v1.GossipPacket
-	77,  // 129: pontoon.v1.Peer.Describe:output_type -> pontoon.v1.DescribeReply
-	79,  // 130: pontoon.v1.Admin.RangeList:output_type -> pontoon.v1.RangeListResponse
-	81,  // 131: pontoon.v1.Admin.RangeShow:output_type -> pontoon.v1.RangeShowResponse
-	83,  // 132: pontoon.v1.Admin.RangeSplit:output_type -> pontoon.v1.RangeSplitResponse
-	85,  // 133: pontoon.v1.Admin.RangeTransferLeader:output_type -> pontoon.v1.RangeTransferLeaderResponse
-	88,  // 134: pontoon.v1.Admin.NodeList:output_type -> pontoon.v1.NodeListResponse
-	123, // [123:135] is the sub-list for method output_type
-	111, // [111:123] is the sub-list for method input_type
-	111, // [111:111] is the sub-list for extension type_name
-	111, // [111:111] is the sub-list for extension extendee
-	0,   // [0:111] is the sub-list for field type_name
+	0,   // 0: pontoon.v1.Replica.role:type_name -> pontoon.v1.ReplicaRole
+	11,  // 1: pontoon.v1.Descriptor.span:type_name -> pontoon.v1.Span
+	12,  // 2: pontoon.v1.Descriptor.replicas:type_name -> pontoon.v1.Replica
+	13,  // 3: pontoon.v1.RangeStatus.desc:type_name -> pontoon.v1.Descriptor
+	15,  // 4: pontoon.v1.RangeStatus.progress:type_name -> pontoon.v1.ReplicaProgress
+	16,  // 5: pontoon.v1.RangeStatus.load:type_name -> pontoon.v1.RangeLoad
+	22,  // 6: pontoon.v1.Command.effects:type_name -> pontoon.v1.Effect
+	23,  // 7: pontoon.v1.Command.split:type_name -> pontoon.v1.Split
+	18,  // 8: pontoon.v1.Command.change:type_name -> pontoon.v1.ReplicaChange
+	19,  // 9: pontoon.v1.Command.merge:type_name -> pontoon.v1.MergeStep
+	12,  // 10: pontoon.v1.ReplicaChange.replicas:type_name -> pontoon.v1.Replica
+	10,  // 11: pontoon.v1.MergeStep.kind:type_name -> pontoon.v1.MergeStep.Kind
+	20,  // 12: pontoon.v1.MergeStep.id:type_name -> pontoon.v1.MergeID
+	13,  // 13: pontoon.v1.MergeStep.left:type_name -> pontoon.v1.Descriptor
+	13,  // 14: pontoon.v1.MergeStep.right:type_name -> pontoon.v1.Descriptor
+	19,  // 15: pontoon.v1.MergeRecord.step:type_name -> pontoon.v1.MergeStep
+	1,   // 16: pontoon.v1.Effect.kind:type_name -> pontoon.v1.EffectKind
+	2,   // 17: pontoon.v1.Effect.space:type_name -> pontoon.v1.Space
+	11,  // 18: pontoon.v1.LockSpan.span:type_name -> pontoon.v1.Span
+	3,   // 19: pontoon.v1.LockSpan.mode:type_name -> pontoon.v1.LockMode
+	24,  // 20: pontoon.v1.Lock.txn:type_name -> pontoon.v1.TxnID
+	25,  // 21: pontoon.v1.Lock.what:type_name -> pontoon.v1.LockSpan
+	24,  // 22: pontoon.v1.TxnRecord.txn:type_name -> pontoon.v1.TxnID
+	4,   // 23: pontoon.v1.TxnRecord.state:type_name -> pontoon.v1.TxnState
+	22,  // 24: pontoon.v1.TxnRecord.effects:type_name -> pontoon.v1.Effect
+	11,  // 25: pontoon.v1.TxnRecord.participants:type_name -> pontoon.v1.Span
+	11,  // 26: pontoon.v1.LeaseRecord.registered:type_name -> pontoon.v1.Span
+	11,  // 27: pontoon.v1.LeaseRegistration.span:type_name -> pontoon.v1.Span
+	11,  // 28: pontoon.v1.RangeOp.span:type_name -> pontoon.v1.Span
+	33,  // 29: pontoon.v1.RangeOp.read:type_name -> pontoon.v1.ReadOp
+	35,  // 30: pontoon.v1.RangeOp.write:type_name -> pontoon.v1.WriteOp
+	37,  // 31: pontoon.v1.RangeOp.lock:type_name -> pontoon.v1.LockOp
+	39,  // 32: pontoon.v1.RangeOp.commit:type_name -> pontoon.v1.CommitOp
+	41,  // 33: pontoon.v1.RangeOp.abort:type_name -> pontoon.v1.AbortOp
+	43,  // 34: pontoon.v1.RangeOp.resolve:type_name -> pontoon.v1.ResolveOp
+	45,  // 35: pontoon.v1.RangeOp.forget:type_name -> pontoon.v1.ForgetOp
+	47,  // 36: pontoon.v1.RangeOp.sys_read:type_name -> pontoon.v1.SysReadOp
+	50,  // 37: pontoon.v1.RangeOp.sys_write:type_name -> pontoon.v1.SysWriteOp
+	52,  // 38: pontoon.v1.RangeOp.lease:type_name -> pontoon.v1.LeaseOp
+	54,  // 39: pontoon.v1.RangeOp.lease_keys:type_name -> pontoon.v1.LeaseKeysOp
+	56,  // 40: pontoon.v1.RangeOp.history:type_name -> pontoon.v1.HistoryOp
+	59,  // 41: pontoon.v1.RangeOp.hash:type_name -> pontoon.v1.HashOp
+	61,  // 42: pontoon.v1.RangeOp.split:type_name -> pontoon.v1.SplitOp
+	63,  // 43: pontoon.v1.RangeOp.transfer:type_name -> pontoon.v1.TransferOp
+	65,  // 44: pontoon.v1.RangeOp.status:type_name -> pontoon.v1.StatusOp
+	66,  // 45: pontoon.v1.RangeOp.compact:type_name -> pontoon.v1.CompactOp
+	69,  // 46: pontoon.v1.RangeOp.change_replicas:type_name -> pontoon.v1.ChangeReplicasOp
+	71,  // 47: pontoon.v1.RangeOp.merge:type_name -> pontoon.v1.MergeOp
+	73,  // 48: pontoon.v1.RangeOp.merge_step:type_name -> pontoon.v1.MergeStepOp
+	75,  // 49: pontoon.v1.RangeOp.wait_applied:type_name -> pontoon.v1.WaitAppliedOp
+	77,  // 50: pontoon.v1.RangeOp.split_point:type_name -> pontoon.v1.SplitPointOp
+	32,  // 51: pontoon.v1.RangeReply.error:type_name -> pontoon.v1.RangeError
+	34,  // 52: pontoon.v1.RangeReply.read:type_name -> pontoon.v1.ReadReply
+	36,  // 53: pontoon.v1.RangeReply.write:type_name -> pontoon.v1.WriteReply
+	38,  // 54: pontoon.v1.RangeReply.lock:type_name -> pontoon.v1.LockReply
+	40,  // 55: pontoon.v1.RangeReply.commit:type_name -> pontoon.v1.CommitReply
+	42,  // 56: pontoon.v1.RangeReply.abort:type_name -> pontoon.v1.AbortReply
+	44,  // 57: pontoon.v1.RangeReply.resolve:type_name -> pontoon.v1.ResolveReply
+	46,  // 58: pontoon.v1.RangeReply.forget:type_name -> pontoon.v1.ForgetReply
+	49,  // 59: pontoon.v1.RangeReply.sys_read:type_name -> pontoon.v1.SysReadReply
+	51,  // 60: pontoon.v1.RangeReply.sys_write:type_name -> pontoon.v1.SysWriteReply
+	53,  // 61: pontoon.v1.RangeReply.lease:type_name -> pontoon.v1.LeaseReply
+	55,  // 62: pontoon.v1.RangeReply.lease_keys:type_name -> pontoon.v1.LeaseKeysReply
+	58,  // 63: pontoon.v1.RangeReply.history:type_name -> pontoon.v1.HistoryReply
+	60,  // 64: pontoon.v1.RangeReply.hash:type_name -> pontoon.v1.HashReply
+	62,  // 65: pontoon.v1.RangeReply.split:type_name -> pontoon.v1.SplitReply
+	64,  // 66: pontoon.v1.RangeReply.transfer:type_name -> pontoon.v1.TransferReply
+	14,  // 67: pontoon.v1.RangeReply.status:type_name -> pontoon.v1.RangeStatus
+	67,  // 68: pontoon.v1.RangeReply.compact:type_name -> pontoon.v1.CompactReply
+	70,  // 69: pontoon.v1.RangeReply.change_replicas:type_name -> pontoon.v1.ChangeReplicasReply
+	72,  // 70: pontoon.v1.RangeReply.merge:type_name -> pontoon.v1.MergeReply
+	74,  // 71: pontoon.v1.RangeReply.merge_step:type_name -> pontoon.v1.MergeStepReply
+	76,  // 72: pontoon.v1.RangeReply.wait_applied:type_name -> pontoon.v1.WaitAppliedReply
+	78,  // 73: pontoon.v1.RangeReply.split_point:type_name -> pontoon.v1.SplitPointReply
+	5,   // 74: pontoon.v1.RangeError.code:type_name -> pontoon.v1.RangeErrorCode
+	13,  // 75: pontoon.v1.RangeError.descriptors:type_name -> pontoon.v1.Descriptor
+	24,  // 76: pontoon.v1.RangeError.txn:type_name -> pontoon.v1.TxnID
+	141, // 77: pontoon.v1.ReadOp.request:type_name -> etcdserverpb.RangeRequest
+	24,  // 78: pontoon.v1.ReadOp.txn:type_name -> pontoon.v1.TxnID
+	142, // 79: pontoon.v1.ReadReply.kvs:type_name -> mvccpb.KeyValue
+	143, // 80: pontoon.v1.WriteOp.request:type_name -> etcdserverpb.RequestOp
+	144, // 81: pontoon.v1.WriteReply.response:type_name -> etcdserverpb.ResponseOp
+	24,  // 82: pontoon.v1.LockOp.txn:type_name -> pontoon.v1.TxnID
+	25,  // 83: pontoon.v1.LockOp.locks:type_name -> pontoon.v1.LockSpan
+	11,  // 84: pontoon.v1.LockOp.participants:type_name -> pontoon.v1.Span
+	141, // 85: pontoon.v1.LockOp.reads:type_name -> etcdserverpb.RangeRequest
+	34,  // 86: pontoon.v1.LockReply.reads:type_name -> pontoon.v1.ReadReply
+	28,  // 87: pontoon.v1.LockReply.lease:type_name -> pontoon.v1.LeaseRecord
+	142, // 88: pontoon.v1.LockReply.lease_keys:type_name -> mvccpb.KeyValue
+	24,  // 89: pontoon.v1.CommitOp.txn:type_name -> pontoon.v1.TxnID
+	22,  // 90: pontoon.v1.CommitOp.effects:type_name -> pontoon.v1.Effect
+	11,  // 91: pontoon.v1.CommitOp.participants:type_name -> pontoon.v1.Span
+	24,  // 92: pontoon.v1.AbortOp.txn:type_name -> pontoon.v1.TxnID
+	27,  // 93: pontoon.v1.AbortReply.committed:type_name -> pontoon.v1.TxnRecord
+	24,  // 94: pontoon.v1.ResolveOp.txn:type_name -> pontoon.v1.TxnID
+	22,  // 95: pontoon.v1.ResolveOp.effects:type_name -> pontoon.v1.Effect
+	24,  // 96: pontoon.v1.ForgetOp.txn:type_name -> pontoon.v1.TxnID
+	48,  // 97: pontoon.v1.SysReadReply.records:type_name -> pontoon.v1.SysRecord
+	48,  // 98: pontoon.v1.SysWriteOp.puts:type_name -> pontoon.v1.SysRecord
+	48,  // 99: pontoon.v1.SysWriteOp.conditions:type_name -> pontoon.v1.SysRecord
+	6,   // 100: pontoon.v1.LeaseOp.kind:type_name -> pontoon.v1.LeaseOpKind
+	11,  // 101: pontoon.v1.LeaseOp.register:type_name -> pontoon.v1.Span
+	28,  // 102: pontoon.v1.LeaseOp.checkpoints:type_name -> pontoon.v1.LeaseRecord
+	28,  // 103: pontoon.v1.LeaseReply.record:type_name -> pontoon.v1.LeaseRecord
+	28,  // 104: pontoon.v1.LeaseReply.leases:type_name -> pontoon.v1.LeaseRecord
+	145, // 105: pontoon.v1.ChangeEvent.event:type_name -> mvccpb.Event
+	57,  // 106: pontoon.v1.HistoryReply.events:type_name -> pontoon.v1.ChangeEvent
+	13,  // 107: pontoon.v1.SplitReply.left:type_name -> pontoon.v1.Descriptor
+	13,  // 108: pontoon.v1.SplitReply.right:type_name -> pontoon.v1.Descriptor
+	7,   // 109: pontoon.v1.ReplicaStep.kind:type_name -> pontoon.v1.ReplicaStepKind
+	68,  // 110: pontoon.v1.ChangeReplicasOp.steps:type_name -> pontoon.v1.ReplicaStep
+	13,  // 111: pontoon.v1.ChangeReplicasReply.desc:type_name -> pontoon.v1.Descriptor
+	13,  // 112: pontoon.v1.MergeReply.merged:type_name -> pontoon.v1.Descriptor
+	19,  // 113: pontoon.v1.MergeStepOp.step:type_name -> pontoon.v1.MergeStep
+	8,   // 114: pontoon.v1.SplitPointOp.by:type_name -> pontoon.v1.SplitBy
+	80,  // 115: pontoon.v1.OpFrame.calls:type_name -> pontoon.v1.OpCall
+	30,  // 116: pontoon.v1.OpCall.op:type_name -> pontoon.v1.RangeOp
+	82,  // 117: pontoon.v1.OpReplyFrame.replies:type_name -> pontoon.v1.OpReply
+	31,  // 118: pontoon.v1.OpReply.reply:type_name -> pontoon.v1.RangeReply
+	85,  // 119: pontoon.v1.ClosedUpdate.enter:type_name -> pontoon.v1.ClosedEnter
+	83,  // 120: pontoon.v1.RaftFrame.messages:type_name -> pontoon.v1.RaftMessage
+	84,  // 121: pontoon.v1.RaftFrame.closed:type_name -> pontoon.v1.ClosedUpdate
+	89,  // 122: pontoon.v1.SnapshotChunk.header:type_name -> pontoon.v1.SnapshotHeader
+	83,  // 123: pontoon.v1.SnapshotHeader.message:type_name -> pontoon.v1.RaftMessage
+	13,  // 124: pontoon.v1.SnapshotHeader.desc:type_name -> pontoon.v1.Descriptor
+	92,  // 125: pontoon.v1.SequenceAsk.epochs:type_name -> pontoon.v1.Epochs
+	92,  // 126: pontoon.v1.SequenceReply.epochs:type_name -> pontoon.v1.Epochs
+	11,  // 127: pontoon.v1.FeedRequest.span:type_name -> pontoon.v1.Span
+	57,  // 128: pontoon.v1.FeedMessage.events:type_name -> pontoon.v1.ChangeEvent
+	96,  // 129: pontoon.v1.FeedMessage.checkpoint:type_name -> pontoon.v1.Checkpoint
+	32,  // 130: pontoon.v1.FeedMessage.ended:type_name -> pontoon.v1.RangeError
+	11,  // 131: pontoon.v1.Checkpoint.span:type_name -> pontoon.v1.Span
+	14,  // 132: pontoon.v1.DescribeReply.ranges:type_name -> pontoon.v1.RangeStatus
+	100, // 133: pontoon.v1.NodeRecord.locality:type_name -> pontoon.v1.LocalityTier
+	9,   // 134: pontoon.v1.NodeRecord.state:type_name -> pontoon.v1.NodeState
+	103, // 135: pontoon.v1.OperatorStatus.steps:type_name -> pontoon.v1.OperatorStep
+	106, // 136: pontoon.v1.PlaceRequest.list:type_name -> pontoon.v1.ListOperators
+	107, // 137: pontoon.v1.PlaceRequest.move:type_name -> pontoon.v1.MoveReplica
+	109, // 138: pontoon.v1.PlaceRequest.cancel:type_name -> pontoon.v1.CancelOperator
+	108, // 139: pontoon.v1.PlaceRequest.merge:type_name -> pontoon.v1.MergeRange
+	104, // 140: pontoon.v1.PlaceReply.operators:type_name -> pontoon.v1.OperatorStatus
+	14,  // 141: pontoon.v1.ReportReply.led:type_name -> pontoon.v1.RangeStatus
+	100, // 142: pontoon.v1.JoinRequest.locality:type_name -> pontoon.v1.LocalityTier
+	101, // 143: pontoon.v1.JoinReply.node:type_name -> pontoon.v1.NodeRecord
+	101, // 144: pontoon.v1.JoinReply.nodes:type_name -> pontoon.v1.NodeRecord
+	13,  // 145: pontoon.v1.JoinReply.ranges:type_name -> pontoon.v1.Descriptor
+	104, // 146: pontoon.v1.RangeMergeResponse.operator:type_name -> pontoon.v1.OperatorStatus
+	104, // 147: pontoon.v1.RangeMoveResponse.operator:type_name -> pontoon.v1.OperatorStatus
+	139, // 148: pontoon.v1.NodeDrainResponse.node:type_name -> pontoon.v1.NodeStatus
+	104, // 149: pontoon.v1.PlacementOperatorsResponse.operators:type_name -> pontoon.v1.OperatorStatus
+	128, // 150: pontoon.v1.PlacementSettingsRequest.set:type_name -> pontoon.v1.Setting
+	128, // 151: pontoon.v1.PlacementSettingsResponse.settings:type_name -> pontoon.v1.Setting
+	14,  // 152: pontoon.v1.RangeListResponse.ranges:type_name -> pontoon.v1.RangeStatus
+	14,  // 153: pontoon.v1.RangeShowResponse.replicas:type_name -> pontoon.v1.RangeStatus
+	13,  // 154: pontoon.v1.RangeSplitResponse.left:type_name -> pontoon.v1.Descriptor
+	13,  // 155: pontoon.v1.RangeSplitResponse.right:type_name -> pontoon.v1.Descriptor
+	100, // 156: pontoon.v1.NodeStatus.locality:type_name -> pontoon.v1.LocalityTier
+	139, // 157: pontoon.v1.NodeListResponse.nodes:type_name -> pontoon.v1.NodeStatus
+	86,  // 158: pontoon.v1.Peer.Raft:input_type -> pontoon.v1.RaftFrame
+	88,  // 159: pontoon.v1.Peer.RaftSnapshot:input_type -> pontoon.v1.SnapshotChunk
+	79,  // 160: pontoon.v1.Peer.Ops:input_type -> pontoon.v1.OpFrame
+	91,  // 161: pontoon.v1.Peer.Sequence:input_type -> pontoon.v1.SequenceAsk
+	94,  // 162: pontoon.v1.Peer.Feed:input_type -> pontoon.v1.FeedRequest
+	97,  // 163: pontoon.v1.Peer.Gossip:input_type -> pontoon.v1.GossipPacket
+	98,  // 164: pontoon.v1.Peer.Describe:input_type -> pontoon.v1.DescribeRequest
+	111, // 165: pontoon.v1.Peer.Report:input_type -> pontoon.v1.ReportRequest
+	105, // 166: pontoon.v1.Peer.Place:input_type -> pontoon.v1.PlaceRequest
+	113, // 167: pontoon.v1.Peer.Join:input_type -> pontoon.v1.JoinRequest
+	130, // 168: pontoon.v1.Admin.RangeList:input_type -> pontoon.v1.RangeListRequest
+	132, // 169: pontoon.v1.Admin.RangeShow:input_type -> pontoon.v1.RangeShowRequest
+	134, // 170: pontoon.v1.Admin.RangeSplit:input_type -> pontoon.v1.RangeSplitRequest
+	136, // 171: pontoon.v1.Admin.RangeTransferLeader:input_type -> pontoon.v1.RangeTransferLeaderRequest
+	115, // 172: pontoon.v1.Admin.RangeMerge:input_type -> pontoon.v1.RangeMergeRequest
+	117, // 173: pontoon.v1.Admin.RangeMove:input_type -> pontoon.v1.RangeMoveRequest
+	138, // 174: pontoon.v1.Admin.NodeList:input_type -> pontoon.v1.NodeListRequest
+	119, // 175: pontoon.v1.Admin.NodeDrain:input_type -> pontoon.v1.NodeDrainRequest
+	121, // 176: pontoon.v1.Admin.NodeRemove:input_type -> pontoon.v1.NodeRemoveRequest
+	123, // 177: pontoon.v1.Admin.PlacementOperators:input_type -> pontoon.v1.PlacementOperatorsRequest
+	125, // 178: pontoon.v1.Admin.PlacementCancel:input_type -> pontoon.v1.PlacementCancelRequest
+	127, // 179: pontoon.v1.Admin.PlacementSettings:input_type -> pontoon.v1.PlacementSettingsRequest
+	87,  // 180: pontoon.v1.Peer.Raft:output_type -> pontoon.v1.RaftAck
+	90,  // 181: pontoon.v1.Peer.RaftSnapshot:output_type -> pontoon.v1.SnapshotAck
+	81,  // 182: pontoon.v1.Peer.Ops:output_type -> pontoon.v1.OpReplyFrame
+	93,  // 183: pontoon.v1.Peer.Sequence:output_type -> pontoon.v1.SequenceReply
+	95,  // 184: pontoon.v1.Peer.Feed:output_type -> pontoon.v1.FeedMessage
+	97,  // 185: pontoon.v1.Peer.Gossip:output_type -> pontoon.v1.GossipPacket
+	99,  // 186: pontoon.v1.Peer.Describe:output_type -> pontoon.v1.DescribeReply
+	112, // 187: pontoon.v1.Peer.Report:output_type -> pontoon.v1.ReportReply
+	110, // 188: pontoon.v1.Peer.Place:output_type -> pontoon.v1.PlaceReply
+	114, // 189: pontoon.v1.Peer.Join:output_type -> pontoon.v1.JoinReply
+	131, // 190: pontoon.v1.Admin.RangeList:output_type -> pontoon.v1.RangeListResponse
+	133, // 191: pontoon.v1.Admin.RangeShow:output_type -> pontoon.v1.RangeShowResponse
+	135, // 192: pontoon.v1.Admin.RangeSplit:output_type -> pontoon.v1.RangeSplitResponse
+	137, // 193: pontoon.v1.Admin.RangeTransferLeader:output_type -> pontoon.v1.RangeTransferLeaderResponse
+	116, // 194: pontoon.v1.Admin.RangeMerge:output_type -> pontoon.v1.RangeMergeResponse
+	118, // 195: pontoon.v1.Admin.RangeMove:output_type -> pontoon.v1.RangeMoveResponse
+	140, // 196: pontoon.v1.Admin.NodeList:output_type -> pontoon.v1.NodeListResponse
+	120, // 197: pontoon.v1.Admin.NodeDrain:output_type -> pontoon.v1.NodeDrainResponse
+	122, // 198: pontoon.v1.Admin.NodeRemove:output_type -> pontoon.v1.NodeRemoveResponse
+	124, // 199: pontoon.v1.Admin.PlacementOperators:output_type -> pontoon.v1.PlacementOperatorsResponse
+	126, // 200: pontoon.v1.Admin.PlacementCancel:output_type -> pontoon.v1.PlacementCancelResponse
+	129, // 201: pontoon.v1.Admin.PlacementSettings:output_type -> pontoon.v1.PlacementSettingsResponse
+	180, // [180:202] is the sub-list for method output_type
+	158, // [158:180] is the sub-list for method input_type
+	158, // [158:158] is the sub-list for extension type_name
+	158, // [158:158] is the sub-list for extension extendee
+	0,   // [0:158] is the sub-list for field type_name
 }
 
 func init() { file_pontoon_proto_init() }
@@ -6788,7 +10576,7 @@ func file_pontoon_proto_init() {
 	if File_pontoon_proto != nil {
 		return
 	}
-	file_pontoon_proto_msgTypes[13].OneofWrappers = []any{
+	file_pontoon_proto_msgTypes[19].OneofWrappers = []any{
 		(*RangeOp_Read)(nil),
 		(*RangeOp_Write)(nil),
 		(*RangeOp_Lock)(nil),
@@ -6806,8 +10594,13 @@ func file_pontoon_proto_init() {
 		(*RangeOp_Transfer)(nil),
 		(*RangeOp_Status)(nil),
 		(*RangeOp_Compact)(nil),
+		(*RangeOp_ChangeReplicas)(nil),
+		(*RangeOp_Merge)(nil),
+		(*RangeOp_MergeStep)(nil),
+		(*RangeOp_WaitApplied)(nil),
+		(*RangeOp_SplitPoint)(nil),
 	}
-	file_pontoon_proto_msgTypes[14].OneofWrappers = []any{
+	file_pontoon_proto_msgTypes[20].OneofWrappers = []any{
 		(*RangeReply_Read)(nil),
 		(*RangeReply_Write)(nil),
 		(*RangeReply_Lock)(nil),
@@ -6825,14 +10618,25 @@ func file_pontoon_proto_init() {
 		(*RangeReply_Transfer)(nil),
 		(*RangeReply_Status)(nil),
 		(*RangeReply_Compact)(nil),
+		(*RangeReply_ChangeReplicas)(nil),
+		(*RangeReply_Merge)(nil),
+		(*RangeReply_MergeStep)(nil),
+		(*RangeReply_WaitApplied)(nil),
+		(*RangeReply_SplitPoint)(nil),
+	}
+	file_pontoon_proto_msgTypes[94].OneofWrappers = []any{
+		(*PlaceRequest_List)(nil),
+		(*PlaceRequest_Move)(nil),
+		(*PlaceRequest_Cancel)(nil),
+		(*PlaceRequest_Merge)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pontoon_proto_rawDesc), len(file_pontoon_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   83,
+			NumEnums:      11,
+			NumMessages:   130,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

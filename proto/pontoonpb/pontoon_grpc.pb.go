@@ -29,6 +29,9 @@ const (
 	Peer_Feed_FullMethodName         = "/pontoon.v1.Peer/Feed"
 	Peer_Gossip_FullMethodName       = "/pontoon.v1.Peer/Gossip"
 	Peer_Describe_FullMethodName     = "/pontoon.v1.Peer/Describe"
+	Peer_Report_FullMethodName       = "/pontoon.v1.Peer/Report"
+	Peer_Place_FullMethodName        = "/pontoon.v1.Peer/Place"
+	Peer_Join_FullMethodName         = "/pontoon.v1.Peer/Join"
 )
 
 // PeerClient is the client API for Peer service.
@@ -44,6 +47,9 @@ type PeerClient interface {
 	Feed(ctx context.Context, in *FeedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FeedMessage], error)
 	Gossip(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[GossipPacket, GossipPacket], error)
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeReply, error)
+	Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportReply, error)
+	Place(ctx context.Context, in *PlaceRequest, opts ...grpc.CallOption) (*PlaceReply, error)
+	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinReply, error)
 }
 
 type peerClient struct {
@@ -148,6 +154,36 @@ func (c *peerClient) Describe(ctx context.Context, in *DescribeRequest, opts ...
 	return out, nil
 }
 
+func (c *peerClient) Report(ctx context.Context, in *ReportRequest, opts ...grpc.CallOption) (*ReportReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReportReply)
+	err := c.cc.Invoke(ctx, Peer_Report_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) Place(ctx context.Context, in *PlaceRequest, opts ...grpc.CallOption) (*PlaceReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlaceReply)
+	err := c.cc.Invoke(ctx, Peer_Place_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JoinReply)
+	err := c.cc.Invoke(ctx, Peer_Join_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PeerServer is the server API for Peer service.
 // All implementations must embed UnimplementedPeerServer
 // for forward compatibility.
@@ -161,6 +197,9 @@ type PeerServer interface {
 	Feed(*FeedRequest, grpc.ServerStreamingServer[FeedMessage]) error
 	Gossip(grpc.BidiStreamingServer[GossipPacket, GossipPacket]) error
 	Describe(context.Context, *DescribeRequest) (*DescribeReply, error)
+	Report(context.Context, *ReportRequest) (*ReportReply, error)
+	Place(context.Context, *PlaceRequest) (*PlaceReply, error)
+	Join(context.Context, *JoinRequest) (*JoinReply, error)
 	mustEmbedUnimplementedPeerServer()
 }
 
@@ -191,6 +230,15 @@ func (UnimplementedPeerServer) Gossip(grpc.BidiStreamingServer[GossipPacket, Gos
 }
 func (UnimplementedPeerServer) Describe(context.Context, *DescribeRequest) (*DescribeReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Describe not implemented")
+}
+func (UnimplementedPeerServer) Report(context.Context, *ReportRequest) (*ReportReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Report not implemented")
+}
+func (UnimplementedPeerServer) Place(context.Context, *PlaceRequest) (*PlaceReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Place not implemented")
+}
+func (UnimplementedPeerServer) Join(context.Context, *JoinRequest) (*JoinReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Join not implemented")
 }
 func (UnimplementedPeerServer) mustEmbedUnimplementedPeerServer() {}
 func (UnimplementedPeerServer) testEmbeddedByValue()              {}
@@ -277,6 +325,60 @@ func _Peer_Describe_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_Report_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Report(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Report_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Report(ctx, req.(*ReportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_Place_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlaceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Place(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Place_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Place(ctx, req.(*PlaceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_Join_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(JoinRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).Join(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_Join_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).Join(ctx, req.(*JoinRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Peer_ServiceDesc is the grpc.ServiceDesc for Peer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -287,6 +389,18 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Describe",
 			Handler:    _Peer_Describe_Handler,
+		},
+		{
+			MethodName: "Report",
+			Handler:    _Peer_Report_Handler,
+		},
+		{
+			MethodName: "Place",
+			Handler:    _Peer_Place_Handler,
+		},
+		{
+			MethodName: "Join",
+			Handler:    _Peer_Join_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
@@ -332,7 +446,14 @@ const (
 	Admin_RangeShow_FullMethodName           = "/pontoon.v1.Admin/RangeShow"
 	Admin_RangeSplit_FullMethodName          = "/pontoon.v1.Admin/RangeSplit"
 	Admin_RangeTransferLeader_FullMethodName = "/pontoon.v1.Admin/RangeTransferLeader"
+	Admin_RangeMerge_FullMethodName          = "/pontoon.v1.Admin/RangeMerge"
+	Admin_RangeMove_FullMethodName           = "/pontoon.v1.Admin/RangeMove"
 	Admin_NodeList_FullMethodName            = "/pontoon.v1.Admin/NodeList"
+	Admin_NodeDrain_FullMethodName           = "/pontoon.v1.Admin/NodeDrain"
+	Admin_NodeRemove_FullMethodName          = "/pontoon.v1.Admin/NodeRemove"
+	Admin_PlacementOperators_FullMethodName  = "/pontoon.v1.Admin/PlacementOperators"
+	Admin_PlacementCancel_FullMethodName     = "/pontoon.v1.Admin/PlacementCancel"
+	Admin_PlacementSettings_FullMethodName   = "/pontoon.v1.Admin/PlacementSettings"
 )
 
 // AdminClient is the client API for Admin service.
@@ -345,7 +466,14 @@ type AdminClient interface {
 	RangeShow(ctx context.Context, in *RangeShowRequest, opts ...grpc.CallOption) (*RangeShowResponse, error)
 	RangeSplit(ctx context.Context, in *RangeSplitRequest, opts ...grpc.CallOption) (*RangeSplitResponse, error)
 	RangeTransferLeader(ctx context.Context, in *RangeTransferLeaderRequest, opts ...grpc.CallOption) (*RangeTransferLeaderResponse, error)
+	RangeMerge(ctx context.Context, in *RangeMergeRequest, opts ...grpc.CallOption) (*RangeMergeResponse, error)
+	RangeMove(ctx context.Context, in *RangeMoveRequest, opts ...grpc.CallOption) (*RangeMoveResponse, error)
 	NodeList(ctx context.Context, in *NodeListRequest, opts ...grpc.CallOption) (*NodeListResponse, error)
+	NodeDrain(ctx context.Context, in *NodeDrainRequest, opts ...grpc.CallOption) (*NodeDrainResponse, error)
+	NodeRemove(ctx context.Context, in *NodeRemoveRequest, opts ...grpc.CallOption) (*NodeRemoveResponse, error)
+	PlacementOperators(ctx context.Context, in *PlacementOperatorsRequest, opts ...grpc.CallOption) (*PlacementOperatorsResponse, error)
+	PlacementCancel(ctx context.Context, in *PlacementCancelRequest, opts ...grpc.CallOption) (*PlacementCancelResponse, error)
+	PlacementSettings(ctx context.Context, in *PlacementSettingsRequest, opts ...grpc.CallOption) (*PlacementSettingsResponse, error)
 }
 
 type adminClient struct {
@@ -396,10 +524,80 @@ func (c *adminClient) RangeTransferLeader(ctx context.Context, in *RangeTransfer
 	return out, nil
 }
 
+func (c *adminClient) RangeMerge(ctx context.Context, in *RangeMergeRequest, opts ...grpc.CallOption) (*RangeMergeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RangeMergeResponse)
+	err := c.cc.Invoke(ctx, Admin_RangeMerge_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) RangeMove(ctx context.Context, in *RangeMoveRequest, opts ...grpc.CallOption) (*RangeMoveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RangeMoveResponse)
+	err := c.cc.Invoke(ctx, Admin_RangeMove_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminClient) NodeList(ctx context.Context, in *NodeListRequest, opts ...grpc.CallOption) (*NodeListResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(NodeListResponse)
 	err := c.cc.Invoke(ctx, Admin_NodeList_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) NodeDrain(ctx context.Context, in *NodeDrainRequest, opts ...grpc.CallOption) (*NodeDrainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(NodeDrainResponse)
+	err := c.cc.Invoke(ctx, Admin_NodeDrain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) NodeRemove(ctx context.Context, in *NodeRemoveRequest, opts ...grpc.CallOption) (*NodeRemoveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(NodeRemoveResponse)
+	err := c.cc.Invoke(ctx, Admin_NodeRemove_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) PlacementOperators(ctx context.Context, in *PlacementOperatorsRequest, opts ...grpc.CallOption) (*PlacementOperatorsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlacementOperatorsResponse)
+	err := c.cc.Invoke(ctx, Admin_PlacementOperators_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) PlacementCancel(ctx context.Context, in *PlacementCancelRequest, opts ...grpc.CallOption) (*PlacementCancelResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlacementCancelResponse)
+	err := c.cc.Invoke(ctx, Admin_PlacementCancel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) PlacementSettings(ctx context.Context, in *PlacementSettingsRequest, opts ...grpc.CallOption) (*PlacementSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlacementSettingsResponse)
+	err := c.cc.Invoke(ctx, Admin_PlacementSettings_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -416,7 +614,14 @@ type AdminServer interface {
 	RangeShow(context.Context, *RangeShowRequest) (*RangeShowResponse, error)
 	RangeSplit(context.Context, *RangeSplitRequest) (*RangeSplitResponse, error)
 	RangeTransferLeader(context.Context, *RangeTransferLeaderRequest) (*RangeTransferLeaderResponse, error)
+	RangeMerge(context.Context, *RangeMergeRequest) (*RangeMergeResponse, error)
+	RangeMove(context.Context, *RangeMoveRequest) (*RangeMoveResponse, error)
 	NodeList(context.Context, *NodeListRequest) (*NodeListResponse, error)
+	NodeDrain(context.Context, *NodeDrainRequest) (*NodeDrainResponse, error)
+	NodeRemove(context.Context, *NodeRemoveRequest) (*NodeRemoveResponse, error)
+	PlacementOperators(context.Context, *PlacementOperatorsRequest) (*PlacementOperatorsResponse, error)
+	PlacementCancel(context.Context, *PlacementCancelRequest) (*PlacementCancelResponse, error)
+	PlacementSettings(context.Context, *PlacementSettingsRequest) (*PlacementSettingsResponse, error)
 	mustEmbedUnimplementedAdminServer()
 }
 
@@ -439,8 +644,29 @@ func (UnimplementedAdminServer) RangeSplit(context.Context, *RangeSplitRequest) 
 func (UnimplementedAdminServer) RangeTransferLeader(context.Context, *RangeTransferLeaderRequest) (*RangeTransferLeaderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RangeTransferLeader not implemented")
 }
+func (UnimplementedAdminServer) RangeMerge(context.Context, *RangeMergeRequest) (*RangeMergeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RangeMerge not implemented")
+}
+func (UnimplementedAdminServer) RangeMove(context.Context, *RangeMoveRequest) (*RangeMoveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RangeMove not implemented")
+}
 func (UnimplementedAdminServer) NodeList(context.Context, *NodeListRequest) (*NodeListResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method NodeList not implemented")
+}
+func (UnimplementedAdminServer) NodeDrain(context.Context, *NodeDrainRequest) (*NodeDrainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method NodeDrain not implemented")
+}
+func (UnimplementedAdminServer) NodeRemove(context.Context, *NodeRemoveRequest) (*NodeRemoveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method NodeRemove not implemented")
+}
+func (UnimplementedAdminServer) PlacementOperators(context.Context, *PlacementOperatorsRequest) (*PlacementOperatorsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PlacementOperators not implemented")
+}
+func (UnimplementedAdminServer) PlacementCancel(context.Context, *PlacementCancelRequest) (*PlacementCancelResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PlacementCancel not implemented")
+}
+func (UnimplementedAdminServer) PlacementSettings(context.Context, *PlacementSettingsRequest) (*PlacementSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PlacementSettings not implemented")
 }
 func (UnimplementedAdminServer) mustEmbedUnimplementedAdminServer() {}
 func (UnimplementedAdminServer) testEmbeddedByValue()               {}
@@ -535,6 +761,42 @@ func _Admin_RangeTransferLeader_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Admin_RangeMerge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RangeMergeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RangeMerge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RangeMerge_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RangeMerge(ctx, req.(*RangeMergeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_RangeMove_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RangeMoveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RangeMove(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RangeMove_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RangeMove(ctx, req.(*RangeMoveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Admin_NodeList_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(NodeListRequest)
 	if err := dec(in); err != nil {
@@ -549,6 +811,96 @@ func _Admin_NodeList_Handler(srv interface{}, ctx context.Context, dec func(inte
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AdminServer).NodeList(ctx, req.(*NodeListRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_NodeDrain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(NodeDrainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).NodeDrain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_NodeDrain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).NodeDrain(ctx, req.(*NodeDrainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_NodeRemove_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(NodeRemoveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).NodeRemove(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_NodeRemove_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).NodeRemove(ctx, req.(*NodeRemoveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_PlacementOperators_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlacementOperatorsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).PlacementOperators(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_PlacementOperators_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).PlacementOperators(ctx, req.(*PlacementOperatorsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_PlacementCancel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlacementCancelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).PlacementCancel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_PlacementCancel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).PlacementCancel(ctx, req.(*PlacementCancelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_PlacementSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlacementSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).PlacementSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_PlacementSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).PlacementSettings(ctx, req.(*PlacementSettingsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -577,8 +929,36 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Admin_RangeTransferLeader_Handler,
 		},
 		{
+			MethodName: "RangeMerge",
+			Handler:    _Admin_RangeMerge_Handler,
+		},
+		{
+			MethodName: "RangeMove",
+			Handler:    _Admin_RangeMove_Handler,
+		},
+		{
 			MethodName: "NodeList",
 			Handler:    _Admin_NodeList_Handler,
+		},
+		{
+			MethodName: "NodeDrain",
+			Handler:    _Admin_NodeDrain_Handler,
+		},
+		{
+			MethodName: "NodeRemove",
+			Handler:    _Admin_NodeRemove_Handler,
+		},
+		{
+			MethodName: "PlacementOperators",
+			Handler:    _Admin_PlacementOperators_Handler,
+		},
+		{
+			MethodName: "PlacementCancel",
+			Handler:    _Admin_PlacementCancel_Handler,
+		},
+		{
+			MethodName: "PlacementSettings",
+			Handler:    _Admin_PlacementSettings_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

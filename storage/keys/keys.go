@@ -39,11 +39,19 @@ var (
 	AuthEpoch      = meta("epoch/auth")  // 8 bytes big endian
 	AlarmEpoch     = meta("epoch/alarm") // 8 bytes big endian
 	NextRangeID    = meta("next-range")  // 8 bytes big endian
-	directory      = meta("dir/")        // + end key of the range -> Descriptor
+	Settings       = meta("settings")    // Settings
+	node           = meta("node/")       // + 8-byte node id -> NodeRecord
+	NodeSpan       = proto.Span{Start: meta("node/"), End: meta("node0")}
+	directory      = meta("dir/") // + end key of the range -> Descriptor
 	DirectorySpan  = proto.Span{Start: meta("dir/"), End: meta("dir0")}
 )
 
 func meta(s string) []byte { return append([]byte{metaPrefix}, s...) }
+
+// Node returns the key of a node's record.
+func Node(id proto.NodeID) []byte {
+	return binary.BigEndian.AppendUint64(bytes.Clone(node), uint64(id))
+}
 
 // Directory returns the key of the directory record of the range that ends at
 // end. Keyed by end, the record for a key is the first one after it.
