@@ -6755,6 +6755,7 @@ func (x *GossipPacket) GetStream() uint64 {
 type DescribeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId     uint64                 `protobuf:"varint,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	RangeId       uint64                 `protobuf:"varint,2,opt,name=range_id,json=rangeId,proto3" json:"range_id,omitempty"` // only this range, if need be from hearsay; 0: all that have a replica there
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6792,6 +6793,13 @@ func (*DescribeRequest) Descriptor() ([]byte, []int) {
 func (x *DescribeRequest) GetClusterId() uint64 {
 	if x != nil {
 		return x.ClusterId
+	}
+	return 0
+}
+
+func (x *DescribeRequest) GetRangeId() uint64 {
+	if x != nil {
+		return x.RangeId
 	}
 	return 0
 }
@@ -6985,6 +6993,7 @@ type NodeRecord struct {
 	Learner       bool                   `protobuf:"varint,7,opt,name=learner,proto3" json:"learner,omitempty"` // etcd's learner member: holds no replicas until promoted
 	Version       string                 `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
 	Revision      uint64                 `protobuf:"varint,9,opt,name=revision,proto3" json:"revision,omitempty"` // +1 at every change of this record
+	Leaving       bool                   `protobuf:"varint,10,opt,name=leaving,proto3" json:"leaving,omitempty"`  // with NODE_DRAINING: removed as soon as it holds nothing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -7080,6 +7089,13 @@ func (x *NodeRecord) GetRevision() uint64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *NodeRecord) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
 }
 
 // Settings of the cluster, in the root range. Zero means the default.
@@ -9897,10 +9913,11 @@ const file_pontoon_proto_rawDesc = "" +
 	"\fGossipPacket\x12\x1b\n" +
 	"\tfrom_node\x18\x01 \x01(\x04R\bfromNode\x12\x16\n" +
 	"\x06packet\x18\x02 \x01(\fR\x06packet\x12\x16\n" +
-	"\x06stream\x18\x03 \x01(\x04R\x06stream\"0\n" +
+	"\x06stream\x18\x03 \x01(\x04R\x06stream\"K\n" +
 	"\x0fDescribeRequest\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x01 \x01(\x04R\tclusterId\"\xd6\x02\n" +
+	"cluster_id\x18\x01 \x01(\x04R\tclusterId\x12\x19\n" +
+	"\brange_id\x18\x02 \x01(\x04R\arangeId\"\xd6\x02\n" +
 	"\rDescribeReply\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\x04R\tclusterId\x12\x17\n" +
@@ -9919,7 +9936,7 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x04boot\x18\v \x01(\x04R\x04boot\"6\n" +
 	"\fLocalityTier\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\xaa\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xc4\x02\n" +
 	"\n" +
 	"NodeRecord\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\x04R\x06nodeId\x12\x12\n" +
@@ -9931,7 +9948,9 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x05state\x18\x06 \x01(\x0e2\x15.pontoon.v1.NodeStateR\x05state\x12\x18\n" +
 	"\alearner\x18\a \x01(\bR\alearner\x12\x18\n" +
 	"\aversion\x18\b \x01(\tR\aversion\x12\x1a\n" +
-	"\brevision\x18\t \x01(\x04R\brevision\"\xff\x03\n" +
+	"\brevision\x18\t \x01(\x04R\brevision\x12\x18\n" +
+	"\aleaving\x18\n" +
+	" \x01(\bR\aleaving\"\xff\x03\n" +
 	"\bSettings\x12-\n" +
 	"\x12replication_factor\x18\x01 \x01(\x03R\x11replicationFactor\x126\n" +
 	"\x17root_replication_factor\x18\x02 \x01(\x03R\x15rootReplicationFactor\x12,\n" +
