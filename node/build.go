@@ -15,6 +15,8 @@ import (
 	"github.com/pontoon-kv/pontoon/leasesvc"
 	"github.com/pontoon-kv/pontoon/node/admin"
 	"github.com/pontoon-kv/pontoon/node/api"
+	"github.com/pontoon-kv/pontoon/node/concurrency"
+	"github.com/pontoon-kv/pontoon/node/gateway"
 	"github.com/pontoon-kv/pontoon/node/httpapi"
 	"github.com/pontoon-kv/pontoon/node/peers"
 	"github.com/pontoon-kv/pontoon/node/serve"
@@ -156,6 +158,10 @@ func (n *Node) build(context.Context) (err error) {
 		return err
 	}
 	n.onClose(func() { n.gossip.Close() })
+	if n.gateway, err = gateway.New(n.cfg.Logger); err != nil {
+		return err
+	}
+	n.onClose(n.gateway.Close)
 	return nil
 }
 
@@ -189,6 +195,7 @@ func (n *Node) serve() {
 	pb.RegisterMaintenanceServer(client, &api.Maintenance{
 		Header: header, Sequencer: revisions{n.numbers, n.tracer}, Store: localStore{n.store, n.engine}, Ranges: n.sender,
 	})
+	stopRecipes := concurrency.Services{KV: n.kv, Lease: n.leases, Watch: n.watch}.Register(client)
 	pontoonpb.RegisterAdminServer(client, &admin.Server{Cluster: view})
 	healthpb.RegisterHealthServer(client, health.NewServer())
 	reflection.Register(client)
@@ -201,9 +208,11 @@ func (n *Node) serve() {
 	n.servers = serve.NewServers(n.cfg.Logger)
 	n.servers.Peers(peer, n.peerListeners)
 	n.servers.Both(client, httpapi.New(httpapi.Options{
-		Probe: probe{n}, Gatherer: n.registry, Pprof: n.cfg.EnablePprof, Timeout: probeTimeout,
+		Probe: probe{n}, Gatherer: n.registry, Pprof: n.cfg.EnablePprof, Timeout: probeTimeout, Gateway: n.gateway,
 	}), n.clientListeners)
+	n.servers.Pipe(client, n.gateway.Listener())
 	n.onClose(func() {
+		stopRecipes()
 		n.watch.Close() // its streams would outlast any grace
 		n.servers.Stop(serveGrace)
 	})

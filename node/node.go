@@ -11,6 +11,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/leasesvc"
 	"github.com/pontoon-kv/pontoon/node/config"
+	"github.com/pontoon-kv/pontoon/node/gateway"
 	"github.com/pontoon-kv/pontoon/node/membership"
 	"github.com/pontoon-kv/pontoon/node/peers"
 	"github.com/pontoon-kv/pontoon/node/serve"
@@ -53,6 +54,7 @@ type Node struct {
 
 	clientListeners, peerListeners []net.Listener
 	servers                        *serve.Servers
+	gateway                        *gateway.Gateway
 
 	closers []func() // run in reverse by Stop
 }

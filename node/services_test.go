@@ -308,12 +308,6 @@ func (s *services) unimplemented(t *testing.T) {
 			}
 			return err
 		},
-		"lock": func() error {
-			return conn.Invoke(ctx, "/v3lockpb.Lock/Lock", &pb.StatusRequest{}, &pb.StatusResponse{})
-		},
-		"campaign": func() error {
-			return conn.Invoke(ctx, "/v3electionpb.Election/Campaign", &pb.StatusRequest{}, &pb.StatusResponse{})
-		},
 	} {
 		if err := call(); status.Code(err) != codes.Unimplemented {
 			t.Errorf("%s: %v", name, err)

@@ -1,6 +1,6 @@
 // Package httpapi serves the plain HTTP paths of the client port.
 //
-//	/version  /health  /livez  /readyz  /metrics  /debug/pprof
+//	/version  /health  /livez  /readyz  /metrics  /debug/pprof  /v3/
 //
 // Bodies and status codes are etcd's. Readiness asks the node to serve a
 // linearizable read; liveness asks only that the process answers.
@@ -36,6 +36,7 @@ type Options struct {
 	Gatherer prometheus.Gatherer
 	Pprof    bool
 	Timeout  time.Duration // of one probe read
+	Gateway  http.Handler  // of /v3/; nil: not served
 }
 
 // New returns the handler of all paths.
@@ -47,6 +48,9 @@ func New(o Options) http.Handler {
 	h.checks(mux, "/livez", "serializable_read")
 	h.checks(mux, "/readyz", "serializable_read", "linearizable_read")
 	mux.Handle("/metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
+	if o.Gateway != nil {
+		mux.Handle("/v3/", o.Gateway)
+	}
 	if o.Pprof {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

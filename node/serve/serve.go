@@ -133,6 +133,11 @@ func (s *Servers) Both(srv *grpc.Server, handler http.Handler, ls []net.Listener
 	}
 }
 
+// Pipe serves a server of Both on one more listener, in memory.
+func (s *Servers) Pipe(srv *grpc.Server, l net.Listener) {
+	s.run(func() error { return srv.Serve(l) })
+}
+
 func (s *Servers) run(serve func() error) {
 	s.wg.Go(func() {
 		err := serve()
