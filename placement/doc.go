@@ -2,7 +2,8 @@
 // the revision order, the map of ranges, and the view of the nodes.
 //
 //	client ──asks──> sequencer        beside the leader of the root range
-//	directory ───────> root range     ranges and nodes, durable
+//	directory ───────> root range     ranges, durable
+//	roster ──────────> root range     nodes and settings, durable
 //	gossip <─────────> other nodes    liveness and load, advice only
 //
 // Each is a package of its own and knows nothing of the others; package node
