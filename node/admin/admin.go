@@ -1,11 +1,17 @@
-// Package admin serves the pontoon command line: ranges and nodes as operators
-// see and steer them.
+// Package admin serves the pontoon command line: ranges, nodes and placement as
+// operators see and steer them.
 //
 //	pontoon range list --gRPC--> Server --Describe--> every node (merged)
 //	pontoon range split ------->        --Split-----> leader of the range
+//	pontoon range move -------->        --Place-----> placement driver
+//	pontoon node drain -------->        --records---> root range
 //
-// It answers with whatever part of the cluster can be reached; a node that is
-// down is missing from the answer, not an error.
+// Invariants:
+//
+//	I1  It answers with whatever part of the cluster can be reached; a node that
+//	    is down is missing from the answer, not an error.
+//	I2  What can never be done is refused with a reason (FailedPrecondition) and
+//	    changes nothing; settings are changed all or none.
 package admin
 
 import (
@@ -26,18 +32,6 @@ import (
 
 // describeTimeout bounds the wait for one node's description.
 const describeTimeout = 2 * time.Second
-
-// Cluster reaches nodes and ranges.
-type Cluster interface {
-	// Nodes lists all members with what is known of each.
-	Nodes() []*pontoonpb.NodeStatus
-	// Describe asks a node, this one included, to describe itself.
-	Describe(ctx context.Context, node proto.NodeID) (*pontoonpb.DescribeReply, error)
-	// Send runs an operation on the leader of the range at op.Span.Start.
-	Send(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error)
-	// AllocRangeID returns an id that no range ever had.
-	AllocRangeID(ctx context.Context) (proto.RangeID, error)
-}
 
 // Server is the Admin service.
 type Server struct {
@@ -139,7 +133,7 @@ func (s *Server) RangeTransferLeader(ctx context.Context, req *pontoonpb.RangeTr
 	}
 	desc := shown.Replicas[0].Desc
 	if !slices.ContainsFunc(desc.Replicas, func(r *pontoonpb.Replica) bool { return r.NodeId == req.ToNode }) {
-		return nil, status.Errorf(codes.FailedPrecondition, "node %x has no replica of range %d", req.ToNode, req.RangeId)
+		return nil, refusal("%s has no replica of range %d", s.nodeName(req.ToNode), req.RangeId)
 	}
 	_, err = s.Cluster.Send(ctx, &pontoonpb.RangeOp{
 		Span: keys.Point(desc.Span.Start).Wire(),
@@ -149,11 +143,6 @@ func (s *Server) RangeTransferLeader(ctx context.Context, req *pontoonpb.RangeTr
 		return nil, operatorError(err)
 	}
 	return &pontoonpb.RangeTransferLeaderResponse{}, nil
-}
-
-// NodeList lists the nodes.
-func (s *Server) NodeList(context.Context, *pontoonpb.NodeListRequest) (*pontoonpb.NodeListResponse, error) {
-	return &pontoonpb.NodeListResponse{Nodes: s.Cluster.Nodes()}, nil
 }
 
 // operatorError keeps the reason of a refusal.

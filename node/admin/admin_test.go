@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -17,12 +18,19 @@ type fake struct {
 	nodes map[proto.NodeID]*pontoonpb.DescribeReply
 	sent  []*pontoonpb.RangeOp
 	err   error
+
+	placed   []*pontoonpb.PlaceRequest
+	reply    *pontoonpb.PlaceReply
+	drained  map[proto.NodeID]bool
+	removed  map[proto.NodeID]bool
+	settings *pontoonpb.Settings
 }
 
 func (f *fake) Nodes() (ns []*pontoonpb.NodeStatus) {
 	for _, id := range []uint64{1, 2, 3} {
-		ns = append(ns, &pontoonpb.NodeStatus{NodeId: id})
+		ns = append(ns, &pontoonpb.NodeStatus{NodeId: id, Name: fmt.Sprintf("n%d", id), State: "live"})
 	}
+	ns[1].State = "draining"
 	return ns
 }
 

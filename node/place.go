@@ -1,0 +1,45 @@
+package node
+
+import (
+	"context"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+// placeTries bounds how often a request follows the root range's leader.
+const placeTries = 5
+
+// Place asks the placement driver, which runs beside the root range's leader.
+func (c clusterView) Place(ctx context.Context, req *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
+	req.ClusterId = c.node.members.ID
+	at := c.node.rootLeader()
+	for range placeTries {
+		if at == 0 {
+			break
+		}
+		reply, err := c.placeAt(ctx, at, req)
+		if err != nil {
+			return nil, err
+		}
+		if !reply.NotLeader {
+			return reply, nil
+		}
+		at = proto.NodeID(reply.LeaderNode)
+	}
+	return nil, status.Error(codes.Unavailable, "the placement driver moves; try again")
+}
+
+func (c clusterView) placeAt(ctx context.Context, at proto.NodeID, req *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
+	if at == c.node.members.Self {
+		return nil, status.Error(codes.Unimplemented, "this node runs no placement driver")
+	}
+	conn, err := c.node.peers.Conn(at)
+	if err != nil {
+		return nil, err
+	}
+	return pontoonpb.NewPeerClient(conn).Place(ctx, req)
+}
