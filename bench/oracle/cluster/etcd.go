@@ -3,11 +3,13 @@ package cluster
 import (
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // oracleQuota keeps a long run with large values far from the NOSPACE alarm.
@@ -69,6 +71,14 @@ func etcdConfig(l layout, i int, o Options) (*embed.Config, error) {
 	if o.ProgressInterval > 0 {
 		cfg.WatchProgressNotifyInterval = o.ProgressInterval
 	}
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(lastWords())
 	return cfg, nil
+}
+
+// lastWords logs nothing but why etcd ends the process: its Fatal exits even where
+// the logger discards everything, and that would look like a run that vanished.
+func lastWords() *zap.Logger {
+	encoder := zapcore.NewConsoleEncoder(zap.NewProductionEncoderConfig())
+	core := zapcore.NewCore(encoder, zapcore.Lock(os.Stderr), zapcore.PanicLevel)
+	return zap.New(core, zap.AddCaller(), zap.AddStacktrace(zapcore.PanicLevel))
 }

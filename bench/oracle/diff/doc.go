@@ -25,6 +25,9 @@
 //	D4. A watcher is compared when the witness has seen the current revision: both
 //	    sides must then have delivered exactly as many events as the history has
 //	    for that watcher.
+//	D5. Nothing is compacted at a revision that deletes a key and puts it again:
+//	    etcd 3.7.3 loses that put, and the next read of the key ends its process
+//	    ("range failed to find revision pair").
 //
 // The package talks raw gRPC (etcdserverpb), so that malformed requests can be sent
 // and no client library repairs an answer. It never imports the product.

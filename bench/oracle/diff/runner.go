@@ -299,6 +299,9 @@ func (r *Runner) compact(ctx context.Context, o Op, req *pb.CompactionRequest) (
 	if diff, err := r.settle(ctx, o); diff != nil || err != nil {
 		return diff, err
 	}
+	for r.hist.changesKeyTwice(req.Revision) {
+		req.Revision-- // D5
+	}
 	oracle, diff := r.both(ctx, o, req)
 	if oracle.ok() {
 		r.state.Compacted = req.Revision

@@ -90,9 +90,6 @@ func (r *Runner) watchCreate(ctx context.Context, o Op, c *pb.WatchCreateRequest
 	if err := r.hist.reach(ctx, r.state.Now); err != nil {
 		return nil, err
 	}
-	if c.StartRevision == r.state.Compacted && r.hist.changesKeyTwice(c.StartRevision) {
-		c.StartRevision++ // how much of the compacted revision etcd still has is open
-	}
 	req := &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: c}}
 	if diff := r.sendBoth(o, req); diff != nil {
 		return diff, nil
