@@ -52,3 +52,6 @@ func (s Span) Intersect(o Span) Span {
 	}
 	return r
 }
+
+// Equal reports whether both spans have the same ends.
+func (s Span) Equal(o Span) bool { return bytes.Equal(s.Start, o.Start) && bytes.Equal(s.End, o.End) }

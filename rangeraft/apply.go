@@ -59,6 +59,7 @@ func (r *Replica) applyEntry(batch *storage.Batch, e *raftpb.Entry) (applied, bo
 			return a, false, err
 		}
 		a.cmd = cmd
+		r.size.applied.Add(int64(len(e.GetData())))
 		a.ignored = !accepts(&r.state, r.desc.Load(), next.Term, cmd) // P12
 		if !a.ignored {
 			next.Batch, next.BatchTerm = cmd.Batch, next.Term

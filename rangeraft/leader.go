@@ -112,6 +112,7 @@ func (r *Replica) ownTermApplied() {
 	}
 	r.ev = ev
 	r.servingTerm.Store(uint64(r.leaderTerm))
+	r.load.restart(r.span(), r.s.opts.Now())
 	r.s.closing.startLeading(r)
 	r.leaseRenewed()
 	r.tellLessor()
@@ -191,6 +192,7 @@ func (r *Replica) propose(cmd *pontoonpb.Command) {
 		return
 	}
 	r.s.metrics.proposals.Inc()
+	r.load.writeBytes.Add(int64(len(data)))
 }
 
 func (r *Replica) answer(a evaluator.Answer) {

@@ -69,6 +69,9 @@ func (r *Replica) doRead(ctx context.Context, op *pontoonpb.RangeOp, read *ponto
 	span := proto.SpanOf(op.Span)
 	var refused *pontoonpb.RangeError
 	if read.Serializable {
+		if r.servingTerm.Load() != 0 {
+			r.load.countRead(span)
+		}
 		if r.closed() < rev {
 			refused = &pontoonpb.RangeError{Code: pontoonpb.RangeErrorCode_STALE_CLOSED, LeaderNode: r.leaderNode.Load()}
 		}

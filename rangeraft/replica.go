@@ -36,6 +36,8 @@ type Replica struct {
 	hub         *feed.Hub                            // never nil once initialised
 	peersOf     atomic.Pointer[map[uint64]proto.NodeID]
 	counts      liveCounts
+	load        load
+	size        sizeEstimate
 
 	mu       sync.Mutex // I1: guards everything below
 	gone     bool       // replaced or stopped: nothing may happen any more
@@ -278,17 +280,14 @@ func (r *Replica) status() *pontoonpb.RangeStatus {
 	st := log.Applied()
 	firstIndex, _ := log.FirstIndex()
 	lastIndex, _ := log.LastIndex()
-	size, err := r.s.opts.Engine.SizeOf(proto.SpanOf(d.Span))
-	if err != nil {
-		size = 0
-	}
 	hs, _, _ := log.InitialState()
 	return &pontoonpb.RangeStatus{
 		Desc: d, LeaderNode: r.leaderNode.Load(), Term: hs.GetTerm(),
 		AppliedIndex: uint64(st.Index), FirstIndex: firstIndex, LastIndex: lastIndex,
-		Closed: int64(r.closed()), Floor: int64(st.Floor), LiveKeys: r.counts.now(), SizeBytes: size,
+		Closed: int64(r.closed()), Floor: int64(st.Floor), LiveKeys: r.counts.now(), SizeBytes: r.sizeNow(proto.SpanOf(d.Span), st.Index),
 		NodeId:           uint64(r.s.opts.NodeID),
 		LeaderLeaseValid: r.leaseUntil.Load() > int64(r.s.opts.Now()),
+		Load:             r.loadNow(d),
 	}
 }
 

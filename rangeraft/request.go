@@ -71,8 +71,10 @@ func (r *Replica) begin(q *request) {
 	case !r.span().Covers(q.span):
 		q.refuse(proto.Mismatch(r.s.known(q.span)...)) // P21
 	case q.noGate:
+		r.load.countRead(q.span)
 		r.confirm(q.admitted)
 	case q.gate:
+		r.load.countRead(q.span)
 		r.nextID++
 		q.id = r.nextID
 		if r.ev.AdmitRead(q.id, q.span, q.rev, q.txn) {
@@ -81,6 +83,7 @@ func (r *Replica) begin(q *request) {
 		}
 		r.reads[q.id] = q
 	default:
+		r.load.countWrite(q.span)
 		r.nextID++
 		q.id = r.nextID
 		r.requests[q.id] = q

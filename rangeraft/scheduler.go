@@ -1,6 +1,9 @@
 package rangeraft
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // scheduler hands replicas with something to do to a pool of workers. A
 // replica is processed by at most one worker at a time (I1), and signals that
@@ -67,7 +70,9 @@ func (s *scheduler) work() {
 		s.queue = s.queue[1:]
 		r.turn.queued, r.turn.running = false, true
 		s.mu.Unlock()
+		began := time.Now()
 		r.process()
+		r.load.turn(began)
 		s.mu.Lock()
 		r.turn.running = false
 		if r.turn.queued {

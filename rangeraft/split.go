@@ -100,6 +100,7 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 		r.s.fault("start the right side of a split", err)
 		return
 	}
+	r.size.halve(&n.size)
 	r.s.mu.Lock()
 	r.s.replicas[n.id] = n
 	if p := r.s.splitting[n.id]; p != nil {

@@ -28,6 +28,7 @@ type Store struct {
 	closing   *closing
 	dropper   *storage.Dropper
 	resolving *resolving
+	sizing    sizeBudget
 	snapshots chan struct{} // one token per raft snapshot being sent
 	counting  chan struct{} // one token: a range is being counted
 	started   leaderlease.Nanos

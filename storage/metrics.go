@@ -2,6 +2,7 @@ package storage
 
 import (
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,8 +11,9 @@ import (
 
 // metrics of one engine: what pebble counts, read when scraped.
 type metrics struct {
-	stalls prometheus.Counter
-	engine *engineCollector
+	stalls  prometheus.Counter
+	engine  *engineCollector
+	flushes atomic.Int64
 }
 
 func newMetrics() *metrics {
@@ -26,6 +28,7 @@ func newMetrics() *metrics {
 func (m *metrics) listener(log *slog.Logger) *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) { log.Error("engine background error", "err", err) },
+		FlushEnd:        func(info pebble.FlushInfo) { m.flushes.Add(1) },
 		DiskSlow:        func(info pebble.DiskSlowInfo) { log.Warn("disk is slow", "info", info.String()) },
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 			m.stalls.Inc()

@@ -847,7 +847,7 @@ type RangeStatus struct {
 	Closed           int64                  `protobuf:"varint,7,opt,name=closed,proto3" json:"closed,omitempty"`
 	Floor            int64                  `protobuf:"varint,8,opt,name=floor,proto3" json:"floor,omitempty"`
 	LiveKeys         int64                  `protobuf:"varint,9,opt,name=live_keys,json=liveKeys,proto3" json:"live_keys,omitempty"`     // -1: not counted yet
-	SizeBytes        int64                  `protobuf:"varint,10,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"` // estimate of the engine
+	SizeBytes        int64                  `protobuf:"varint,10,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"` // estimate of the engine; -1: not measured yet
 	NodeId           uint64                 `protobuf:"varint,11,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`          // who answers
 	LeaderLeaseValid bool                   `protobuf:"varint,12,opt,name=leader_lease_valid,json=leaderLeaseValid,proto3" json:"leader_lease_valid,omitempty"`
 	Progress         []*ReplicaProgress     `protobuf:"bytes,13,rep,name=progress,proto3" json:"progress,omitempty"` // of the leader only

@@ -1,0 +1,30 @@
+package storage
+
+import (
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Disk is the file system under the engine, in bytes; zero where it does not
+// say.
+type Disk struct {
+	Free  int64 // for this process
+	Total int64
+}
+
+// Disk returns how much room the engine's file system has.
+func (e *Engine) Disk() (Disk, error) {
+	u, err := e.po.FS.GetDiskUsage(e.opts.Dir)
+	if errors.Is(err, vfs.ErrUnsupported) {
+		return Disk{}, nil
+	}
+	if err != nil {
+		return Disk{}, wrap("disk", err)
+	}
+	return Disk{Free: int64(u.AvailBytes), Total: int64(u.TotalBytes)}, nil
+}
+
+// Flushes is how often a memtable became a table since the engine was opened:
+// from then on SizeOf counts what was in it.
+func (e *Engine) Flushes() int64 { return e.metrics.flushes.Load() }
