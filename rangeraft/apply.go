@@ -19,9 +19,11 @@ type applied struct {
 	events  []*pontoonpb.ChangeEvent
 	desc    *pontoonpb.Descriptor // after the entry, nil if unchanged
 	right   *pontoonpb.Descriptor // of a split
+	merge   *mergeApplied         // of a step of a merge
 }
 
-// apply applies committed entries in one unsynced batch; a split ends a batch.
+// apply applies committed entries in one unsynced batch; a split or a step of
+// a merge ends a batch.
 // Then it tells whoever waits for what became visible.
 func (r *Replica) apply(entries []*raftpb.Entry) {
 	batch := r.s.opts.Engine.NewBatch()
@@ -36,7 +38,7 @@ func (r *Replica) apply(entries []*raftpb.Entry) {
 		}
 		drop = drop || dropNow
 		done = append(done, a)
-		if a.right != nil && i+1 < len(entries) {
+		if (a.right != nil || a.merge != nil) && i+1 < len(entries) {
 			r.commitApplied(batch, done)
 			batch, done = r.s.opts.Engine.NewBatch(), nil
 		}
@@ -89,6 +91,11 @@ func (r *Replica) applyTrigger(batch *storage.Batch, a *applied) error {
 			return err
 		}
 	}
+	if a.cmd.Merge != nil {
+		if err := r.applyMerge(batch, a); err != nil {
+			return err
+		}
+	}
 	if i := proto.Index(a.cmd.TruncateIndex); i > 0 {
 		return batch.TruncateLog(r.id, min(i, r.state.Index), proto.Term(a.cmd.TruncateTerm))
 	}
@@ -106,8 +113,11 @@ func (r *Replica) commitApplied(batch *storage.Batch, done []applied) {
 	r.s.metrics.applied.Add(float64(len(done)))
 	for i := range done {
 		r.hub.Publish(done[i].index, done[i].events)
-		if d := done[i].desc; d != nil {
+		if d := done[i].desc; done[i].right != nil {
 			r.splitDone(d, done[i].right)
+		}
+		if done[i].merge != nil {
+			r.mergeDone(&done[i])
 		}
 	}
 	r.publish()
@@ -134,7 +144,13 @@ func (r *Replica) tellApplied(a *applied) {
 		r.ev.Dropped(a.cmd.Batch)
 		return
 	}
+	if a.merge != nil {
+		r.ev.SetMerge(a.merge.record)
+	}
 	r.ev.Applied(a.cmd.Batch, a.desc)
+	if a.merge != nil && a.desc != nil && r.lessor {
+		r.tellLessor() // the lease records of the right side came
+	}
 	r.tellRecords(a.cmd.Effects)
 }
 

@@ -43,6 +43,12 @@ func (s *Store) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeR
 		return r.doSplit(ctx, op, o.Split)
 	case *pontoonpb.RangeOp_Compact:
 		return r.doCompact(ctx, op, o.Compact)
+	case *pontoonpb.RangeOp_Merge:
+		return r.doMerge(ctx, o.Merge)
+	case *pontoonpb.RangeOp_MergeStep:
+		return r.doMergeStep(ctx, op, o.MergeStep.GetStep())
+	case *pontoonpb.RangeOp_WaitApplied:
+		return r.doWaitApplied(ctx, proto.Index(o.WaitApplied.Index))
 	case nil:
 		return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "operation is missing"))
 	default:

@@ -31,6 +31,9 @@ type leader struct {
 	// nextTruncate is the tick from which the log may be truncated: not before
 	// every live replica had the time to answer.
 	nextTruncate int
+	driver       *mergeDriver  // of a merge with the right neighbour
+	asking       bool          // somebody inquires about a merge
+	askAt        time.Duration // when a frozen range asks
 }
 
 // gained begins a leadership of raft. It serves nothing yet (P1).
@@ -248,6 +251,7 @@ func (r *Replica) leaderTick(now leaderlease.Nanos) {
 	}
 	r.ev.Tick(time.Duration(now))
 	r.drain()
+	r.mergeTick(time.Duration(now))
 	r.maybeTruncate()
 	if !r.inClosed {
 		r.closeIdle()

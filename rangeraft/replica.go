@@ -38,6 +38,7 @@ type Replica struct {
 	counts      liveCounts
 	load        load
 	size        sizeEstimate
+	merge       atomic.Pointer[pontoonpb.MergeRecord] // remembered (P46)
 
 	mu       sync.Mutex // I1: guards everything below
 	gone     bool       // replaced or stopped: nothing may happen any more
@@ -55,6 +56,9 @@ type Replica struct {
 	reload   bool                            // a raft snapshot replaced the state
 	handed   writtenVote                     // to the log writer last
 	tail     storage.LogMark                 // end of raft's log after the last Ready; zero: not known
+
+	appliedWaits []appliedWait
+	subsuming    []proto.RangeID // go with the raft snapshot that is being ingested
 
 	leader // set while raft says leader
 }
@@ -114,6 +118,9 @@ func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (
 	r.quorumAt.Store(int64(leaderlease.Never))
 	r.setDescriptor(desc)
 	r.publish()
+	if err := r.loadMerge(); err != nil {
+		return nil, err
+	}
 	rn, err := raft.NewRawNode(&raft.Config{
 		ID: uint64(self), ElectionTick: s.opts.ElectionTicks, HeartbeatTick: 1,
 		Storage: store, Applied: uint64(st.Index), AsyncStorageWrites: true,
@@ -163,6 +170,7 @@ func (r *Replica) learnPeer(id uint64, node proto.NodeID) {
 // publish shows how far the applied state has come, after the feed has it.
 func (r *Replica) publish() {
 	r.published.Store(&position{r.state.Index, r.state.Term, r.state.Closed})
+	r.wakeAppliedWaits()
 }
 
 func (r *Replica) span() proto.Span { return proto.SpanOf(r.desc.Load().GetSpan()) }
@@ -250,20 +258,26 @@ func (r *Replica) settle() {
 }
 
 // stop ends the replica for good.
-func (r *Replica) stop() {
+func (r *Replica) stop() { r.end(unavailable("node is stopping")) }
+
+// end is stop for a reason that whoever waits is told.
+func (r *Replica) end(cause *proto.RangeError) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.gone {
 		return
 	}
-	r.lost(unavailable("node is stopping"))
+	r.lost(cause)
 	r.gone = true
 	m := r.inbox.take()
-	refuseAll(m.requests, unavailable("node is stopping"))
+	refuseAll(m.requests, cause)
+	for _, w := range r.appliedWaits {
+		w.done <- cause
+	}
 	for _, st := range r.staged {
 		st.discard()
 	}
-	r.hub.Close(proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, "node is stopping"))
+	r.hub.Close(cause)
 }
 
 func unavailable(format string, args ...any) *proto.RangeError {
@@ -288,6 +302,7 @@ func (r *Replica) status() *pontoonpb.RangeStatus {
 		NodeId:           uint64(r.s.opts.NodeID),
 		LeaderLeaseValid: r.leaseUntil.Load() > int64(r.s.opts.Now()),
 		Load:             r.loadNow(d),
+		Frozen:           r.merge.Load().GetStep().GetKind() == pontoonpb.MergeStep_FREEZE,
 	}
 }
 

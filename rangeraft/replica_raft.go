@@ -139,6 +139,7 @@ func (r *Replica) append(m *raftpb.Message) {
 	switch entries := m.GetEntries(); {
 	case !raft.IsEmptySnap(m.GetSnapshot()):
 		it.staged = r.takeStaged(m.GetSnapshot())
+		r.subsume(it.staged.data.Descriptor())
 		r.tail = storage.LogMark{}
 	case len(entries) > 0:
 		end := entries[len(entries)-1]

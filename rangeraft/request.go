@@ -70,6 +70,8 @@ func (r *Replica) begin(q *request) {
 		r.early = append(r.early, q) // (P1)
 	case !r.span().Covers(q.span):
 		q.refuse(proto.Mismatch(r.s.known(q.span)...)) // P21
+	case q.noGate && !q.span.Empty() && r.ev.Frozen():
+		q.refuse(evaluator.ErrFrozen()) // P46
 	case q.noGate:
 		r.load.countRead(q.span)
 		r.confirm(q.admitted)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
 	"github.com/pontoon-kv/pontoon/storage/keys"
 )
@@ -15,22 +16,25 @@ func TestOverlappingSnapshotsAreRefused_P45(t *testing.T) {
 	now := leaderlease.Nanos(0)
 	s := still(t, true, &now) // holds range 3, the user span
 	span := func(start, end string) proto.Span { return keys.UserRangeSpan([]byte(start), []byte(end)) }
-	if s.reserve(18, span("a", "c")) == nil {
+	reserve := func(id uint64, span proto.Span, generation uint64) error {
+		return s.reserve(&pontoonpb.Descriptor{RangeId: id, Span: span.Wire(), Generation: generation})
+	}
+	if reserve(18, span("a", "c"), 2) == nil || reserve(18, span("", "c"), 1) == nil {
 		t.Fatal("took a snapshot over a range of the node")
 	}
 	left := proto.Span{Start: keys.LeaseSpan.Start, End: keys.LeaseSpan.End}
 	right := proto.Span{Start: keys.LeaseSpan.Start, End: slices.Concat(keys.LeaseSpan.Start, []byte("x"))}
-	if err := s.reserve(2, left); err != nil {
+	if err := reserve(2, left, 1); err != nil {
 		t.Fatal(err)
 	}
-	if s.reserve(19, right) == nil || s.reserve(2, left) == nil {
+	if reserve(19, right, 1) == nil || reserve(2, left, 1) == nil {
 		t.Fatal("took a second snapshot of the same keys")
 	}
 	s.release(2)
-	if err := s.reserve(19, right); err != nil {
+	if err := reserve(19, right, 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.reserve(3, span("", "\x00")); err != nil {
+	if err := reserve(3, span("", "\x00"), 1); err != nil {
 		t.Fatalf("refused the range's own snapshot: %v", err)
 	}
 }

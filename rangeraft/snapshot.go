@@ -136,8 +136,7 @@ func (s *Store) takeSnapshot(ctx context.Context, header *pontoonpb.SnapshotHead
 	if m.GetType() != raftpb.MsgSnap || uint64(id) != header.Message.RangeId {
 		return errors.New("not a raft snapshot of the range")
 	}
-	span := proto.SpanOf(header.Desc.Span)
-	if err := s.reserve(id, span); err != nil {
+	if err := s.reserve(header.Desc); err != nil {
 		return err
 	}
 	defer s.release(id)
@@ -175,7 +174,9 @@ func (s *Store) takeSnapshot(ctx context.Context, header *pontoonpb.SnapshotHead
 // is free when raft has accepted it: two snapshots taken in at a time, of a
 // range before a split and of its right side, must not both be ingested (P45).
 // The engine's descriptors count: it has them before the replicas show them.
-func (s *Store) reserve(id proto.RangeID, span proto.Span) error {
+// What was merged into the range before goes when its snapshot comes (P46).
+func (s *Store) reserve(desc *pontoonpb.Descriptor) error {
+	id, span := proto.RangeID(desc.RangeId), proto.SpanOf(desc.Span)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, busy := s.incoming[id]; busy {
@@ -188,7 +189,7 @@ func (s *Store) reserve(id proto.RangeID, span proto.Span) error {
 	}
 	for other := range s.replicas {
 		d := s.opts.Engine.Log(other).Descriptor()
-		if other != id && d != nil && proto.SpanOf(d.Span).Overlaps(span) {
+		if other != id && d != nil && proto.SpanOf(d.Span).Overlaps(span) && !storage.Subsumes(desc, d) {
 			return fmt.Errorf("span overlaps range %d of this node", other)
 		}
 	}
@@ -229,11 +230,16 @@ func (r *Replica) takeStaged(snap *raftpb.Snapshot) *stagedSnapshot {
 // snapshotApplied takes over the state that a raft snapshot brought. Feeds end
 // and resume by scan (P23).
 func (r *Replica) snapshotApplied() {
+	r.subsumed()
 	log := r.s.opts.Engine.Log(r.id)
 	r.state = log.Applied()
 	r.counts.reset(r.state.Index, r.state.LiveKeys)
 	d := log.Descriptor()
 	r.setDescriptor(d)
+	if err := r.loadMerge(); err != nil {
+		r.s.fault("read the merge of a range", err)
+		return
+	}
 	r.state0.close()
 	r.s.closing.forget(r.id)
 	r.publish()

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -29,6 +31,8 @@ type Store struct {
 	dropper   *storage.Dropper
 	resolving *resolving
 	sizing    sizeBudget
+	boot      uint64        // tells this life from others in merge ids
+	merges    atomic.Uint64 // counts them
 	snapshots chan struct{} // one token per raft snapshot being sent
 	counting  chan struct{} // one token: a range is being counted
 	started   leaderlease.Nanos
@@ -57,7 +61,7 @@ func Open(opts Options) (*Store, error) {
 	s := &Store{
 		opts: opts, log: opts.Logger, scheduler: newScheduler(), replicas: map[proto.RangeID]*Replica{},
 		splitting: map[proto.RangeID]*leaderlease.Promise{}, incoming: map[proto.RangeID]proto.Span{},
-		snapshots: make(chan struct{}, opts.Snapshots), counting: make(chan struct{}, 1), started: opts.Now(), resolving: newResolving(),
+		boot: rand.Uint64(), snapshots: make(chan struct{}, opts.Snapshots), counting: make(chan struct{}, 1), started: opts.Now(), resolving: newResolving(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.closing = newClosing(s)

@@ -78,7 +78,11 @@ func (s *Store) receiver(from proto.NodeID, wrapped *pontoonpb.RaftMessage, m *r
 		}
 		var err error
 		if r, err = s.uninitialised(id, to); err != nil {
-			s.log.Warn("replica not made", slog.Uint64("range", uint64(id)), slog.Any("error", err))
+			level := slog.LevelWarn
+			if errors.Is(err, storage.ErrTombstone) {
+				level = slog.LevelDebug // a peer that has not heard yet goes on for a while
+			}
+			s.log.Log(context.Background(), level, "replica not made", slog.Uint64("range", uint64(id)), slog.Any("error", err))
 			return nil
 		}
 		if r == nil {
@@ -95,13 +99,6 @@ func (s *Store) receiver(from proto.NodeID, wrapped *pontoonpb.RaftMessage, m *r
 // uninitialised makes a replica without data; nil if another goroutine has
 // something to say about the range right now.
 func (s *Store) uninitialised(id proto.RangeID, self proto.ReplicaID) (*Replica, error) {
-	next, err := s.opts.Engine.Tombstone(id)
-	if err != nil {
-		return nil, err
-	}
-	if self < next {
-		return nil, storage.ErrTombstone
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, busy := s.splitting[id]; busy || s.stopped {
@@ -109,6 +106,14 @@ func (s *Store) uninitialised(id proto.RangeID, self proto.ReplicaID) (*Replica,
 	}
 	if r := s.replicas[id]; r != nil {
 		return r, nil
+	}
+	// Under the lock: a replica that has just gone left its tombstone before.
+	next, err := s.opts.Engine.Tombstone(id)
+	if err != nil {
+		return nil, err
+	}
+	if self < next {
+		return nil, storage.ErrTombstone
 	}
 	if self == 0 {
 		return nil, errors.New("replica id is zero")

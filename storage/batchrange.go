@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -85,8 +84,7 @@ func (b *Batch) RemoveRange(id proto.RangeID, next proto.ReplicaID) error {
 	if err := b.b.DeleteRange(lower, enginekey.RangeEnd(id), nil); err != nil {
 		return wrap("remove range", err)
 	}
-	c.st = logState{applied: AppliedState{Floor: proto.NeverCompacted}}
-	c.reset, c.appends = true, nil
+	c.forget()
 	key := enginekey.AppendTombstone(nil, id)
-	return wrap("remove range", b.b.Set(key, binary.AppendUvarint(nil, uint64(next)), nil))
+	return wrap("remove range", b.b.Set(key, tombstoneValue(next), nil))
 }

@@ -15,9 +15,10 @@ import (
 // Ingest makes the staged snapshot this node's replica of the range: data,
 // descriptor, applied and truncated state, hard state and an empty log, all or
 // nothing, durable on return. hs is raft's hard state that goes with the
-// snapshot, nil to keep the present one. A span that overlaps another range of
-// this node is refused with ErrOverlap (P45), a removed replica with
-// ErrTombstone. What was staged is gone afterwards, also after an error.
+// snapshot, nil to keep the present one. Ranges that the snapshot's took in go
+// in the same step (Subsumes); their replicas must have stopped. A span that
+// overlaps any other range of this node is refused with ErrOverlap (P45), a
+// removed replica with ErrTombstone. What was staged is gone afterwards, also after an error.
 func (s *StagedSnapshot) Ingest(ctx context.Context, hs *raftpb.HardState, self proto.ReplicaID) error {
 	if s.tables == nil {
 		return errStaged
@@ -37,7 +38,8 @@ func (s *StagedSnapshot) ingest(ctx context.Context, hs *raftpb.HardState, self 
 	if self < next {
 		return rangeError(id, ErrTombstone)
 	}
-	if _, ok := s.e.overlapping(id, span); ok {
+	gone := s.subsumed()
+	if _, ok := s.e.overlapping(id, span, gone...); ok {
 		return rangeError(id, ErrOverlap)
 	}
 	l := s.e.Log(id)
@@ -55,6 +57,10 @@ func (s *StagedSnapshot) ingest(ctx context.Context, hs *raftpb.HardState, self 
 			return wrap("ingest", err)
 		}
 	}
+	removed, err := s.subsume(gone)
+	if err != nil {
+		return wrap("ingest", err)
+	}
 	// No step of dropping may look at the old data and delete from the new: a
 	// tombstone could go without what it hides (I4).
 	s.e.replacing.Lock()
@@ -68,6 +74,9 @@ func (s *StagedSnapshot) ingest(ctx context.Context, hs *raftpb.HardState, self 
 		return wrap("ingest", err)
 	}
 	c.publish()
+	for _, r := range removed {
+		r.publish()
+	}
 	return nil
 }
 

@@ -51,12 +51,13 @@ func (e *Engine) rangesLocked() ([]RangeState, error) {
 }
 
 // overlapping returns another initialised range of this node whose span
-// overlaps s.
-func (e *Engine) overlapping(id proto.RangeID, s proto.Span) (proto.RangeID, bool) {
+// overlaps s, except those given.
+func (e *Engine) overlapping(id proto.RangeID, s proto.Span, except ...*Log) (proto.RangeID, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for other, l := range e.logs {
-		if d := l.snapshotState().desc; other != id && d != nil && proto.SpanOf(d.GetSpan()).Overlaps(s) {
+		if d := l.snapshotState().desc; other != id && d != nil && proto.SpanOf(d.GetSpan()).Overlaps(s) &&
+			!slices.Contains(except, l) {
 			return other, true
 		}
 	}

@@ -146,10 +146,11 @@ func (EffectKind) EnumDescriptor() ([]byte, []int) {
 type Space int32
 
 const (
-	Space_SPACE_SYS  Space = 0 // meta and lease records
-	Space_SPACE_LOCK Space = 1 // locks of cross-range txns: key of the lock's start + txn id
-	Space_SPACE_TXN  Space = 2 // txn records: anchor key + txn id
-	Space_SPACE_REG  Space = 3 // local lease registrations: span start + lease id
+	Space_SPACE_SYS   Space = 0 // meta and lease records
+	Space_SPACE_LOCK  Space = 1 // locks of cross-range txns: key of the lock's start + txn id
+	Space_SPACE_TXN   Space = 2 // txn records: anchor key + txn id
+	Space_SPACE_REG   Space = 3 // local lease registrations: span start + lease id
+	Space_SPACE_MERGE Space = 4 // MergeRecord: span start; once triggered: left's start + right range id (P46)
 )
 
 // Enum value maps for Space.
@@ -159,12 +160,14 @@ var (
 		1: "SPACE_LOCK",
 		2: "SPACE_TXN",
 		3: "SPACE_REG",
+		4: "SPACE_MERGE",
 	}
 	Space_value = map[string]int32{
-		"SPACE_SYS":  0,
-		"SPACE_LOCK": 1,
-		"SPACE_TXN":  2,
-		"SPACE_REG":  3,
+		"SPACE_SYS":   0,
+		"SPACE_LOCK":  1,
+		"SPACE_TXN":   2,
+		"SPACE_REG":   3,
+		"SPACE_MERGE": 4,
 	}
 )
 
@@ -593,6 +596,7 @@ const (
 	MergeStep_ABORT    MergeStep_Kind = 3
 	MergeStep_FREEZE   MergeStep_Kind = 4
 	MergeStep_UNFREEZE MergeStep_Kind = 5
+	MergeStep_FORGET   MergeStep_Kind = 6 // in the left log: no replica of the right range is left anywhere
 )
 
 // Enum value maps for MergeStep_Kind.
@@ -604,6 +608,7 @@ var (
 		3: "ABORT",
 		4: "FREEZE",
 		5: "UNFREEZE",
+		6: "FORGET",
 	}
 	MergeStep_Kind_value = map[string]int32{
 		"NONE":     0,
@@ -612,6 +617,7 @@ var (
 		"ABORT":    3,
 		"FREEZE":   4,
 		"UNFREEZE": 5,
+		"FORGET":   6,
 	}
 )
 
@@ -1348,12 +1354,10 @@ type MergeStep struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          MergeStep_Kind         `protobuf:"varint,1,opt,name=kind,proto3,enum=pontoon.v1.MergeStep_Kind" json:"kind,omitempty"`
 	Id            *MergeID               `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Left          *Descriptor            `protobuf:"bytes,3,opt,name=left,proto3" json:"left,omitempty"`                                           // at BEGIN
-	Right         *Descriptor            `protobuf:"bytes,4,opt,name=right,proto3" json:"right,omitempty"`                                         // at BEGIN
-	FrozenIndex   uint64                 `protobuf:"varint,5,opt,name=frozen_index,json=frozenIndex,proto3" json:"frozen_index,omitempty"`         // TRIGGER: index of FREEZE in the right range's log
-	RightClosed   int64                  `protobuf:"varint,6,opt,name=right_closed,json=rightClosed,proto3" json:"right_closed,omitempty"`         // TRIGGER
-	RightFloor    int64                  `protobuf:"varint,7,opt,name=right_floor,json=rightFloor,proto3" json:"right_floor,omitempty"`            // TRIGGER
-	RightLiveKeys int64                  `protobuf:"varint,8,opt,name=right_live_keys,json=rightLiveKeys,proto3" json:"right_live_keys,omitempty"` // TRIGGER; -1: not counted
+	Left          *Descriptor            `protobuf:"bytes,3,opt,name=left,proto3" json:"left,omitempty"`                                   // at BEGIN
+	Right         *Descriptor            `protobuf:"bytes,4,opt,name=right,proto3" json:"right,omitempty"`                                 // at BEGIN
+	FrozenIndex   uint64                 `protobuf:"varint,5,opt,name=frozen_index,json=frozenIndex,proto3" json:"frozen_index,omitempty"` // TRIGGER: index of FREEZE in the right range's log
+	RightClosed   int64                  `protobuf:"varint,6,opt,name=right_closed,json=rightClosed,proto3" json:"right_closed,omitempty"` // FREEZE, TRIGGER: of the right range, final
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1426,20 +1430,6 @@ func (x *MergeStep) GetFrozenIndex() uint64 {
 func (x *MergeStep) GetRightClosed() int64 {
 	if x != nil {
 		return x.RightClosed
-	}
-	return 0
-}
-
-func (x *MergeStep) GetRightFloor() int64 {
-	if x != nil {
-		return x.RightFloor
-	}
-	return 0
-}
-
-func (x *MergeStep) GetRightLiveKeys() int64 {
-	if x != nil {
-		return x.RightLiveKeys
 	}
 	return 0
 }
@@ -5275,7 +5265,8 @@ func (x *MergeReply) GetMerged() *Descriptor {
 }
 
 // MergeStepOp carries a step to the right range's leader (FREEZE, UNFREEZE), or
-// asks the left range's leader to give an attempt up (ABORT).
+// asks the leader of the range that holds the left one's start to give an
+// attempt up (ABORT): REFUSED if it was triggered.
 type MergeStepOp struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Step          *MergeStep             `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
@@ -5325,8 +5316,6 @@ type MergeStepReply struct {
 	Pending       bool                   `protobuf:"varint,1,opt,name=pending,proto3" json:"pending,omitempty"`                            // ABORT: the attempt is still being driven
 	FrozenIndex   uint64                 `protobuf:"varint,2,opt,name=frozen_index,json=frozenIndex,proto3" json:"frozen_index,omitempty"` // FREEZE
 	Closed        int64                  `protobuf:"varint,3,opt,name=closed,proto3" json:"closed,omitempty"`                              // FREEZE: of the right range, final
-	Floor         int64                  `protobuf:"varint,4,opt,name=floor,proto3" json:"floor,omitempty"`
-	LiveKeys      int64                  `protobuf:"varint,5,opt,name=live_keys,json=liveKeys,proto3" json:"live_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5378,20 +5367,6 @@ func (x *MergeStepReply) GetFrozenIndex() uint64 {
 func (x *MergeStepReply) GetClosed() int64 {
 	if x != nil {
 		return x.Closed
-	}
-	return 0
-}
-
-func (x *MergeStepReply) GetFloor() int64 {
-	if x != nil {
-		return x.Floor
-	}
-	return 0
-}
-
-func (x *MergeStepReply) GetLiveKeys() int64 {
-	if x != nil {
-		return x.LiveKeys
 	}
 	return 0
 }
@@ -9504,17 +9479,14 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x05merge\x18\v \x01(\v2\x15.pontoon.v1.MergeStepR\x05merge\"h\n" +
 	"\rReplicaChange\x12/\n" +
 	"\breplicas\x18\x01 \x03(\v2\x13.pontoon.v1.ReplicaR\breplicas\x12&\n" +
-	"\x0fnext_replica_id\x18\x02 \x01(\x04R\rnextReplicaId\"\x98\x03\n" +
+	"\x0fnext_replica_id\x18\x02 \x01(\x04R\rnextReplicaId\"\xdb\x02\n" +
 	"\tMergeStep\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.pontoon.v1.MergeStep.KindR\x04kind\x12#\n" +
 	"\x02id\x18\x02 \x01(\v2\x13.pontoon.v1.MergeIDR\x02id\x12*\n" +
 	"\x04left\x18\x03 \x01(\v2\x16.pontoon.v1.DescriptorR\x04left\x12,\n" +
 	"\x05right\x18\x04 \x01(\v2\x16.pontoon.v1.DescriptorR\x05right\x12!\n" +
 	"\ffrozen_index\x18\x05 \x01(\x04R\vfrozenIndex\x12!\n" +
-	"\fright_closed\x18\x06 \x01(\x03R\vrightClosed\x12\x1f\n" +
-	"\vright_floor\x18\a \x01(\x03R\n" +
-	"rightFloor\x12&\n" +
-	"\x0fright_live_keys\x18\b \x01(\x03R\rrightLiveKeys\"M\n" +
+	"\fright_closed\x18\x06 \x01(\x03R\vrightClosed\"Y\n" +
 	"\x04Kind\x12\b\n" +
 	"\x04NONE\x10\x00\x12\t\n" +
 	"\x05BEGIN\x10\x01\x12\v\n" +
@@ -9522,7 +9494,9 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x05ABORT\x10\x03\x12\n" +
 	"\n" +
 	"\x06FREEZE\x10\x04\x12\f\n" +
-	"\bUNFREEZE\x10\x05\"\x95\x01\n" +
+	"\bUNFREEZE\x10\x05\x12\n" +
+	"\n" +
+	"\x06FORGET\x10\x06\"\x95\x01\n" +
 	"\aMergeID\x12\"\n" +
 	"\rleft_range_id\x18\x01 \x01(\x04R\vleftRangeId\x12$\n" +
 	"\x0eright_range_id\x18\x02 \x01(\x04R\frightRangeId\x12\x12\n" +
@@ -9807,13 +9781,11 @@ const file_pontoon_proto_rawDesc = "" +
 	"MergeReply\x12.\n" +
 	"\x06merged\x18\x01 \x01(\v2\x16.pontoon.v1.DescriptorR\x06merged\"8\n" +
 	"\vMergeStepOp\x12)\n" +
-	"\x04step\x18\x01 \x01(\v2\x15.pontoon.v1.MergeStepR\x04step\"\x98\x01\n" +
+	"\x04step\x18\x01 \x01(\v2\x15.pontoon.v1.MergeStepR\x04step\"e\n" +
 	"\x0eMergeStepReply\x12\x18\n" +
 	"\apending\x18\x01 \x01(\bR\apending\x12!\n" +
 	"\ffrozen_index\x18\x02 \x01(\x04R\vfrozenIndex\x12\x16\n" +
-	"\x06closed\x18\x03 \x01(\x03R\x06closed\x12\x14\n" +
-	"\x05floor\x18\x04 \x01(\x03R\x05floor\x12\x1b\n" +
-	"\tlive_keys\x18\x05 \x01(\x03R\bliveKeys\"%\n" +
+	"\x06closed\x18\x03 \x01(\x03R\x06closed\"%\n" +
 	"\rWaitAppliedOp\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"\x12\n" +
 	"\x10WaitAppliedReply\"3\n" +
@@ -10134,13 +10106,14 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x12EFFECT_DELETE_SPAN\x10\x03\x12\x14\n" +
 	"\x10EFFECT_LOCAL_PUT\x10\x04\x12\x17\n" +
 	"\x13EFFECT_LOCAL_DELETE\x10\x05\x12\x10\n" +
-	"\fEFFECT_FLOOR\x10\x06*D\n" +
+	"\fEFFECT_FLOOR\x10\x06*U\n" +
 	"\x05Space\x12\r\n" +
 	"\tSPACE_SYS\x10\x00\x12\x0e\n" +
 	"\n" +
 	"SPACE_LOCK\x10\x01\x12\r\n" +
 	"\tSPACE_TXN\x10\x02\x12\r\n" +
-	"\tSPACE_REG\x10\x03*;\n" +
+	"\tSPACE_REG\x10\x03\x12\x0f\n" +
+	"\vSPACE_MERGE\x10\x04*;\n" +
 	"\bLockMode\x12\x0f\n" +
 	"\vLOCK_SHARED\x10\x00\x12\x0e\n" +
 	"\n" +

@@ -660,16 +660,6 @@ func (m *MergeStep) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if m.RightLiveKeys != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.RightLiveKeys))
-		i--
-		dAtA[i] = 0x40
-	}
-	if m.RightFloor != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.RightFloor))
-		i--
-		dAtA[i] = 0x38
-	}
 	if m.RightClosed != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.RightClosed))
 		i--
@@ -4632,16 +4622,6 @@ func (m *MergeStepReply) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if m.LiveKeys != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LiveKeys))
-		i--
-		dAtA[i] = 0x28
-	}
-	if m.Floor != 0 {
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Floor))
-		i--
-		dAtA[i] = 0x20
-	}
 	if m.Closed != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Closed))
 		i--
@@ -8601,12 +8581,6 @@ func (m *MergeStep) SizeVT() (n int) {
 	if m.RightClosed != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.RightClosed))
 	}
-	if m.RightFloor != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.RightFloor))
-	}
-	if m.RightLiveKeys != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.RightLiveKeys))
-	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -10290,12 +10264,6 @@ func (m *MergeStepReply) SizeVT() (n int) {
 	}
 	if m.Closed != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Closed))
-	}
-	if m.Floor != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.Floor))
-	}
-	if m.LiveKeys != 0 {
-		n += 1 + protohelpers.SizeOfVarint(uint64(m.LiveKeys))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -13443,44 +13411,6 @@ func (m *MergeStep) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.RightClosed |= int64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 7:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field RightFloor", wireType)
-			}
-			m.RightFloor = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.RightFloor |= int64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 8:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field RightLiveKeys", wireType)
-			}
-			m.RightLiveKeys = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.RightLiveKeys |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
@@ -22011,44 +21941,6 @@ func (m *MergeStepReply) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Closed |= int64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 4:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Floor", wireType)
-			}
-			m.Floor = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.Floor |= int64(b&0x7F) << shift
-				if b < 0x80 {
-					break
-				}
-			}
-		case 5:
-			if wireType != 0 {
-				return fmt.Errorf("proto: wrong wireType = %d for field LiveKeys", wireType)
-			}
-			m.LiveKeys = 0
-			for shift := uint(0); ; shift += 7 {
-				if shift >= 64 {
-					return protohelpers.ErrIntOverflow
-				}
-				if iNdEx >= l {
-					return io.ErrUnexpectedEOF
-				}
-				b := dAtA[iNdEx]
-				iNdEx++
-				m.LiveKeys |= int64(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

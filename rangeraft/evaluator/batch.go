@@ -17,10 +17,11 @@ type batch struct {
 	bytes   int
 	floor   proto.Revision // of the cluster, as known when its evaluation began (P9)
 	split   *pontoonpb.Split
+	merge   *pontoonpb.MergeStep
 
 	numbers  int64          // how many revisions it takes
 	needsAsk bool           // some member shows a header or takes a number (P11)
-	alone    bool           // barrier: a split or span deletion (P15, P36)
+	alone    bool           // barrier: a split, merge step or span deletion (P15, P36)
 	lowest   proto.Revision // lowest revision of an effect that is known; 0: none
 	commits  []*lateRecord
 
@@ -99,7 +100,7 @@ func (e *Evaluator) bind(b *batch, first proto.Revision) {
 // entry: its members have seen what the last batch in flight left, and are
 // answered when that is applied (P11).
 func (e *Evaluator) propose(b *batch) {
-	if len(b.effects) == 0 && b.split == nil {
+	if len(b.effects) == 0 && b.split == nil && b.merge == nil {
 		if n := len(e.inflight); n > 0 {
 			last := e.inflight[n-1]
 			last.observers = append(last.observers, b.members...)
@@ -116,14 +117,15 @@ func (e *Evaluator) send(b *batch) {
 	cmd := &pontoonpb.Command{
 		Term: uint64(e.opts.Term), Generation: e.desc.Generation,
 		Batch: b.id, Predecessor: e.lastProposed, // (P12)
-		Effects: b.effects, Split: b.split,
+		Effects: b.effects, Split: b.split, Merge: b.merge,
 	}
 	if !b.alone && e.truncate != nil {
 		cmd.TruncateIndex, cmd.TruncateTerm = uint64(e.truncate.index), uint64(e.truncate.term)
 		e.truncate = nil
 	}
 	b.closedBefore = e.closed
-	if c := e.closable(); c > e.closed {
+	if c := max(e.closable(), b.mergeClosed()); c > e.closed || b.merge != nil {
+		c = max(c, e.closed)
 		e.closed = c
 		cmd.Closed = int64(c)
 	}
@@ -160,6 +162,7 @@ func (e *Evaluator) Applied(number uint64, desc *pontoonpb.Descriptor) {
 	if b.split != nil && desc != nil {
 		b.members[0].reply.GetSplit().Left = desc
 	}
+	e.mergeApplied(b)
 	e.answerAll(b.members, false)
 	e.answerAll(b.observers, true)
 	e.wakeApplied()

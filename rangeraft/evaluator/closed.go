@@ -22,7 +22,7 @@ func (e *Evaluator) closable() proto.Revision {
 // false: there is work in flight, or numbers are asked for (P19). The driver
 // checks its leader lease after the call and before it ships the revision.
 func (e *Evaluator) IdleClosed() (proto.Revision, bool) {
-	if e.failed != nil || e.pending != nil || len(e.inflight) > 0 || e.ask != nil && e.ask.count > 0 {
+	if e.failed != nil || e.Frozen() || e.pending != nil || len(e.inflight) > 0 || e.ask != nil && e.ask.count > 0 {
 		return 0, false
 	}
 	e.closed = max(e.closed, e.closable())

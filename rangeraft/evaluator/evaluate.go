@@ -77,6 +77,9 @@ func (e *Evaluator) evaluate(b *batch, r *request) verdict {
 		}
 		return joined
 	}
+	if !errors.Is(err, errUnlocked) && !errors.Is(err, errDrain) {
+		e.stopWaiting(r)
+	}
 	var locked *errLocked
 	var lease *etcdop.NeedLease
 	var seen *etcdop.NeedSeen
@@ -88,6 +91,10 @@ func (e *Evaluator) evaluate(b *batch, r *request) verdict {
 	case errors.Is(err, errDrain):
 		r.alone = true
 		return ending
+	case errors.Is(err, errUnlocked):
+		e.merging.waiting = r
+	case errors.Is(err, errAside):
+		e.merging.aside = append(e.merging.aside, r)
 	case errors.Is(err, errInFlight):
 		if len(e.inflight) == 0 {
 			return ending // the batch itself writes what it reads
@@ -135,6 +142,9 @@ func (e *Evaluator) dispatch(b *batch, r *request) (*member, error) {
 	if !e.span.Covers(proto.SpanOf(r.op.Span)) {
 		return nil, e.mismatch()
 	}
+	if e.Frozen() && r.op.GetMergeStep() == nil {
+		return nil, &errRefused{ErrFrozen()} // P46
+	}
 	if r.alone && !e.drained(b) {
 		return nil, errDrain
 	}
@@ -142,6 +152,9 @@ func (e *Evaluator) dispatch(b *batch, r *request) (*member, error) {
 	case *pontoonpb.RangeOp_Write:
 		return e.evalWrite(b, r, op.Write)
 	case *pontoonpb.RangeOp_Lock:
+		if e.holdLocks(op.Lock.GetTxn()) {
+			return nil, errAside // P46
+		}
 		return e.evalLock(b, op.Lock)
 	case *pontoonpb.RangeOp_Commit:
 		return e.evalCommit(b, op.Commit)
@@ -157,6 +170,8 @@ func (e *Evaluator) dispatch(b *batch, r *request) (*member, error) {
 		return e.evalLease(b, op.Lease)
 	case *pontoonpb.RangeOp_Split:
 		return e.evalSplit(b, op.Split)
+	case *pontoonpb.RangeOp_MergeStep:
+		return e.evalMergeStep(b, r, op.MergeStep.GetStep())
 	case *pontoonpb.RangeOp_Compact:
 		return e.evalCompact(b, op.Compact)
 	}

@@ -29,6 +29,7 @@ type Evaluator struct {
 	overlay      *overlay
 	locks        *lockTable
 	leases       *registrations
+	merging      merging
 	pending      *batch   // evaluated, waits for the numbers of ask
 	inflight     []*batch // proposed, in order
 	ask          *openAsk
@@ -76,7 +77,7 @@ func New(opts Options) (*Evaluator, error) {
 	if err := e.loadLocks(); err != nil {
 		return nil, err
 	}
-	return e, nil
+	return e, e.loadMerge()
 }
 
 // Drain evaluates what waits and returns what is to be done, in order. Call it
@@ -112,7 +113,7 @@ func (e *Evaluator) pump() {
 	if e.ask == nil && len(e.onSeen) > 0 {
 		e.openAsk(0, e.opts.Numbers.Floor())
 	}
-	if e.truncate != nil && e.pending == nil && !e.barrierInFlight() {
+	if e.truncate != nil && !e.Frozen() && e.pending == nil && !e.barrierInFlight() {
 		e.lastBatch++
 		e.send(&batch{id: e.lastBatch})
 	}

@@ -35,6 +35,10 @@ func (e *Evaluator) AdmitRead(id RequestID, span proto.Span, rev proto.Revision,
 		e.emit(ReadReady{ID: id, Err: proto.Mismatch(e.desc)})
 		return false
 	}
+	if e.Frozen() {
+		e.emit(ReadReady{ID: id, Err: ErrFrozen()}) // P46
+		return false
+	}
 	w := &waitingRead{id: id, span: span, rev: rev}
 	if e.ask != nil && e.ask.count > 0 {
 		w.ask = e.ask.token

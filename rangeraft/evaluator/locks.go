@@ -216,6 +216,7 @@ func (e *Evaluator) dropLock(h *held) {
 	e.locks.remove(h)
 	e.wakeWaiters(h)
 	e.readsDirty = true
+	e.wakeMerge()
 	if h.revoke != 0 && e.opts.Lessor != nil {
 		e.opts.Lessor.EndRevoke(h.revoke, h.committed)
 	}

@@ -124,6 +124,7 @@ func (e *Evaluator) Cancel(id RequestID) bool {
 	}
 	r.gone = true
 	delete(e.requests, id)
+	e.stopWaiting(r)
 	if h := r.lock; h != nil {
 		h.waiters = slices.DeleteFunc(h.waiters, func(w *request) bool { return w == r })
 	}

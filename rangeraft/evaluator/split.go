@@ -22,6 +22,9 @@ func (e *Evaluator) evalSplit(b *batch, op *pontoonpb.SplitOp) (*member, error) 
 	if keys.MetaSpan.Contains(op.Key) {
 		return nil, refusef("the root range is not split")
 	}
+	if e.merging.record != nil {
+		return nil, refusef("the range is being merged")
+	}
 	if !e.drained(b) {
 		return nil, errDrain
 	}

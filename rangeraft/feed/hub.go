@@ -135,6 +135,20 @@ func (h *Hub) Narrow(span proto.Span, generation uint64, known ...*pontoonpb.Des
 	}
 }
 
+// Widen changes span and generation after a merge with the right neighbour.
+// Whoever subscribed goes on with what it asked for. What was changed on the
+// other side before is not in the ring: a new subscriber scans for it.
+func (h *Hub) Widen(span proto.Span, generation uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.span, h.generation = span, generation
+	h.base = unknown
+	for s := range h.subs {
+		s.whole = s.span.Covers(span)
+		s.offerCheckpoint(generation, h.closed)
+	}
+}
+
 // Reset ends every subscription with the cause and starts over from another
 // applied state: a raft snapshot was applied (P23).
 func (h *Hub) Reset(span proto.Span, generation uint64, closed proto.Revision, cause *proto.RangeError) {

@@ -21,7 +21,7 @@ type Subscription struct {
 	hub   *Hub
 	span  proto.Span
 	from  proto.Revision
-	whole bool // the span covers the hub's: nothing to filter by key
+	whole bool // the span covers the hub's: nothing to filter by key; under hub.mu
 	limit int
 	cut   int
 	wake  chan struct{}

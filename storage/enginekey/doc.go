@@ -19,6 +19,7 @@
 //	0x11 lock       SPACE_LOCK records
 //	0x12 txn        SPACE_TXN records
 //	0x13 reg        SPACE_REG records
+//	0x14 merge      SPACE_MERGE records
 //	0x18 lease      index: internal key | lease
 //	0x20 version    user keys: internal key | revision, sub, newest first
 //

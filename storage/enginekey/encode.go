@@ -21,13 +21,14 @@ const (
 	Lock      Tag = 0x11
 	Txn       Tag = 0x12
 	Reg       Tag = 0x13
+	Merge     Tag = 0x14
 	LeaseIdx  Tag = 0x18
 	Versions  Tag = 0x20
 )
 
 // Replicated lists the spaces addressed by internal key, in engine order: all
 // that a raft snapshot of a span carries.
-var Replicated = []Tag{Sys, Lock, Txn, Reg, LeaseIdx, Versions}
+var Replicated = []Tag{Sys, Lock, Txn, Reg, Merge, LeaseIdx, Versions}
 
 // MaxSuffix is the longest suffix of an unversioned record.
 const MaxSuffix = 254
@@ -52,6 +53,8 @@ func Local(s pontoonpb.Space) (Tag, bool) {
 		return Txn, true
 	case pontoonpb.Space_SPACE_REG:
 		return Reg, true
+	case pontoonpb.Space_SPACE_MERGE:
+		return Merge, true
 	}
 	return 0, false
 }
