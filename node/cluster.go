@@ -54,6 +54,11 @@ func (c clusterView) Describe(ctx context.Context, id proto.NodeID) (*pontoonpb.
 	return pontoonpb.NewPeerClient(conn).Describe(ctx, &pontoonpb.DescribeRequest{ClusterId: c.node.members.ID})
 }
 
+// Call runs an operation on the replica of a node.
+func (c clusterView) Call(ctx context.Context, node proto.NodeID, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
+	return c.node.store.Call(ctx, node, op)
+}
+
 // AllocRangeID returns an id that no range ever had.
 func (c clusterView) AllocRangeID(ctx context.Context) (proto.RangeID, error) {
 	return c.dir.AllocRangeID(ctx)

@@ -31,6 +31,8 @@ func (s *Store) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeR
 		return r.doHash(ctx, op, o.Hash)
 	case *pontoonpb.RangeOp_Status:
 		return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Status{Status: r.status()}}
+	case *pontoonpb.RangeOp_Checksum:
+		return r.doChecksum(ctx, proto.Index(o.Checksum.Index))
 	case *pontoonpb.RangeOp_SplitPoint:
 		return r.doSplitPoint(o.SplitPoint)
 	case *pontoonpb.RangeOp_Transfer:

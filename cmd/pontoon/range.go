@@ -16,7 +16,7 @@ import (
 
 func newRange() *cobra.Command {
 	cmd := group("range", "Show and steer ranges")
-	cmd.AddCommand(newRangeList(), newRangeShow(), newRangeSplit(), newRangeTransfer())
+	cmd.AddCommand(newRangeList(), newRangeShow(), newRangeSplit(), newRangeTransfer(), newRangeChecksum())
 	return cmd
 }
 

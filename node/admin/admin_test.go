@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -24,6 +25,9 @@ type fake struct {
 	drained  map[proto.NodeID]bool
 	removed  map[proto.NodeID]bool
 	settings *pontoonpb.Settings
+
+	mu   sync.Mutex
+	sums map[proto.NodeID][]*pontoonpb.ChecksumReply
 }
 
 func (f *fake) Nodes() (ns []*pontoonpb.NodeStatus) {
@@ -47,6 +51,23 @@ func (f *fake) Send(_ context.Context, op *pontoonpb.RangeOp) (*pontoonpb.RangeR
 		return nil, f.err
 	}
 	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Split{Split: &pontoonpb.SplitReply{}}}, nil
+}
+
+// Call answers a checksum from sums, the first of a node's first.
+func (f *fake) Call(_ context.Context, node proto.NodeID, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	left := f.sums[node]
+	if len(left) == 0 {
+		return nil, errors.New("down")
+	}
+	if len(left) > 1 {
+		f.sums[node] = left[1:]
+	}
+	if want := op.GetChecksum().GetIndex(); left[0].Index < want {
+		return nil, fmt.Errorf("asked to wait for %d, is at %d", want, left[0].Index)
+	}
+	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Checksum{Checksum: left[0]}}, nil
 }
 
 func (f *fake) AllocRangeID(context.Context) (proto.RangeID, error) { return 9, nil }

@@ -21,6 +21,8 @@ type Ranges interface {
 	Describe(ctx context.Context, node proto.NodeID) (*pontoonpb.DescribeReply, error)
 	// Send runs an operation on the leader of the range at op.Span.Start.
 	Send(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error)
+	// Call runs an operation on the replica of a node, this one included.
+	Call(ctx context.Context, node proto.NodeID, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error)
 	// AllocRangeID returns an id that no range ever had.
 	AllocRangeID(ctx context.Context) (proto.RangeID, error)
 }

@@ -2190,6 +2190,7 @@ type RangeOp struct {
 	//	*RangeOp_MergeStep
 	//	*RangeOp_WaitApplied
 	//	*RangeOp_SplitPoint
+	//	*RangeOp_Checksum
 	Op            isRangeOp_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2451,6 +2452,15 @@ func (x *RangeOp) GetSplitPoint() *SplitPointOp {
 	return nil
 }
 
+func (x *RangeOp) GetChecksum() *ChecksumOp {
+	if x != nil {
+		if x, ok := x.Op.(*RangeOp_Checksum); ok {
+			return x.Checksum
+		}
+	}
+	return nil
+}
+
 type isRangeOp_Op interface {
 	isRangeOp_Op()
 }
@@ -2543,6 +2553,10 @@ type RangeOp_SplitPoint struct {
 	SplitPoint *SplitPointOp `protobuf:"bytes,48,opt,name=split_point,json=splitPoint,proto3,oneof"`
 }
 
+type RangeOp_Checksum struct {
+	Checksum *ChecksumOp `protobuf:"bytes,49,opt,name=checksum,proto3,oneof"`
+}
+
 func (*RangeOp_Read) isRangeOp_Op() {}
 
 func (*RangeOp_Write) isRangeOp_Op() {}
@@ -2587,6 +2601,8 @@ func (*RangeOp_WaitApplied) isRangeOp_Op() {}
 
 func (*RangeOp_SplitPoint) isRangeOp_Op() {}
 
+func (*RangeOp_Checksum) isRangeOp_Op() {}
+
 type RangeReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Error *RangeError            `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"` // set: nothing else is
@@ -2614,6 +2630,7 @@ type RangeReply struct {
 	//	*RangeReply_MergeStep
 	//	*RangeReply_WaitApplied
 	//	*RangeReply_SplitPoint
+	//	*RangeReply_Checksum
 	Reply         isRangeReply_Reply `protobuf_oneof:"reply"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2861,6 +2878,15 @@ func (x *RangeReply) GetSplitPoint() *SplitPointReply {
 	return nil
 }
 
+func (x *RangeReply) GetChecksum() *ChecksumReply {
+	if x != nil {
+		if x, ok := x.Reply.(*RangeReply_Checksum); ok {
+			return x.Checksum
+		}
+	}
+	return nil
+}
+
 type isRangeReply_Reply interface {
 	isRangeReply_Reply()
 }
@@ -2953,6 +2979,10 @@ type RangeReply_SplitPoint struct {
 	SplitPoint *SplitPointReply `protobuf:"bytes,48,opt,name=split_point,json=splitPoint,proto3,oneof"`
 }
 
+type RangeReply_Checksum struct {
+	Checksum *ChecksumReply `protobuf:"bytes,49,opt,name=checksum,proto3,oneof"`
+}
+
 func (*RangeReply_Read) isRangeReply_Reply() {}
 
 func (*RangeReply_Write) isRangeReply_Reply() {}
@@ -2996,6 +3026,8 @@ func (*RangeReply_MergeStep) isRangeReply_Reply() {}
 func (*RangeReply_WaitApplied) isRangeReply_Reply() {}
 
 func (*RangeReply_SplitPoint) isRangeReply_Reply() {}
+
+func (*RangeReply_Checksum) isRangeReply_Reply() {}
 
 type RangeError struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -5541,6 +5573,106 @@ func (x *SplitPointReply) GetKey() []byte {
 	return nil
 }
 
+// ChecksumOp is answered by any replica, once it applied up to index.
+type ChecksumOp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChecksumOp) Reset() {
+	*x = ChecksumOp{}
+	mi := &file_pontoon_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChecksumOp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChecksumOp) ProtoMessage() {}
+
+func (x *ChecksumOp) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChecksumOp.ProtoReflect.Descriptor instead.
+func (*ChecksumOp) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *ChecksumOp) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+// ChecksumReply sums up all that a replica holds of the range, versions, lease
+// index and unversioned records: two replicas have the same sum at the same
+// index.
+type ChecksumReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"` // applied
+	Sum           uint64                 `protobuf:"varint,2,opt,name=sum,proto3" json:"sum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChecksumReply) Reset() {
+	*x = ChecksumReply{}
+	mi := &file_pontoon_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChecksumReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChecksumReply) ProtoMessage() {}
+
+func (x *ChecksumReply) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChecksumReply.ProtoReflect.Descriptor instead.
+func (*ChecksumReply) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *ChecksumReply) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ChecksumReply) GetSum() uint64 {
+	if x != nil {
+		return x.Sum
+	}
+	return 0
+}
+
 type OpFrame struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Calls         []*OpCall              `protobuf:"bytes,1,rep,name=calls,proto3" json:"calls,omitempty"`
@@ -5550,7 +5682,7 @@ type OpFrame struct {
 
 func (x *OpFrame) Reset() {
 	*x = OpFrame{}
-	mi := &file_pontoon_proto_msgTypes[68]
+	mi := &file_pontoon_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5562,7 +5694,7 @@ func (x *OpFrame) String() string {
 func (*OpFrame) ProtoMessage() {}
 
 func (x *OpFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[68]
+	mi := &file_pontoon_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5575,7 +5707,7 @@ func (x *OpFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpFrame.ProtoReflect.Descriptor instead.
 func (*OpFrame) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{68}
+	return file_pontoon_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *OpFrame) GetCalls() []*OpCall {
@@ -5597,7 +5729,7 @@ type OpCall struct {
 
 func (x *OpCall) Reset() {
 	*x = OpCall{}
-	mi := &file_pontoon_proto_msgTypes[69]
+	mi := &file_pontoon_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5609,7 +5741,7 @@ func (x *OpCall) String() string {
 func (*OpCall) ProtoMessage() {}
 
 func (x *OpCall) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[69]
+	mi := &file_pontoon_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5622,7 +5754,7 @@ func (x *OpCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpCall.ProtoReflect.Descriptor instead.
 func (*OpCall) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{69}
+	return file_pontoon_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *OpCall) GetId() uint64 {
@@ -5662,7 +5794,7 @@ type OpReplyFrame struct {
 
 func (x *OpReplyFrame) Reset() {
 	*x = OpReplyFrame{}
-	mi := &file_pontoon_proto_msgTypes[70]
+	mi := &file_pontoon_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5674,7 +5806,7 @@ func (x *OpReplyFrame) String() string {
 func (*OpReplyFrame) ProtoMessage() {}
 
 func (x *OpReplyFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[70]
+	mi := &file_pontoon_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5687,7 +5819,7 @@ func (x *OpReplyFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpReplyFrame.ProtoReflect.Descriptor instead.
 func (*OpReplyFrame) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{70}
+	return file_pontoon_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *OpReplyFrame) GetReplies() []*OpReply {
@@ -5707,7 +5839,7 @@ type OpReply struct {
 
 func (x *OpReply) Reset() {
 	*x = OpReply{}
-	mi := &file_pontoon_proto_msgTypes[71]
+	mi := &file_pontoon_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5719,7 +5851,7 @@ func (x *OpReply) String() string {
 func (*OpReply) ProtoMessage() {}
 
 func (x *OpReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[71]
+	mi := &file_pontoon_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5732,7 +5864,7 @@ func (x *OpReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpReply.ProtoReflect.Descriptor instead.
 func (*OpReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{71}
+	return file_pontoon_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *OpReply) GetId() uint64 {
@@ -5762,7 +5894,7 @@ type RaftMessage struct {
 
 func (x *RaftMessage) Reset() {
 	*x = RaftMessage{}
-	mi := &file_pontoon_proto_msgTypes[72]
+	mi := &file_pontoon_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5774,7 +5906,7 @@ func (x *RaftMessage) String() string {
 func (*RaftMessage) ProtoMessage() {}
 
 func (x *RaftMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[72]
+	mi := &file_pontoon_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5787,7 +5919,7 @@ func (x *RaftMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftMessage.ProtoReflect.Descriptor instead.
 func (*RaftMessage) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{72}
+	return file_pontoon_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *RaftMessage) GetRangeId() uint64 {
@@ -5831,7 +5963,7 @@ type ClosedUpdate struct {
 
 func (x *ClosedUpdate) Reset() {
 	*x = ClosedUpdate{}
-	mi := &file_pontoon_proto_msgTypes[73]
+	mi := &file_pontoon_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5843,7 +5975,7 @@ func (x *ClosedUpdate) String() string {
 func (*ClosedUpdate) ProtoMessage() {}
 
 func (x *ClosedUpdate) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[73]
+	mi := &file_pontoon_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5856,7 +5988,7 @@ func (x *ClosedUpdate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClosedUpdate.ProtoReflect.Descriptor instead.
 func (*ClosedUpdate) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{73}
+	return file_pontoon_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ClosedUpdate) GetEnter() []*ClosedEnter {
@@ -5891,7 +6023,7 @@ type ClosedEnter struct {
 
 func (x *ClosedEnter) Reset() {
 	*x = ClosedEnter{}
-	mi := &file_pontoon_proto_msgTypes[74]
+	mi := &file_pontoon_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5903,7 +6035,7 @@ func (x *ClosedEnter) String() string {
 func (*ClosedEnter) ProtoMessage() {}
 
 func (x *ClosedEnter) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[74]
+	mi := &file_pontoon_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5916,7 +6048,7 @@ func (x *ClosedEnter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClosedEnter.ProtoReflect.Descriptor instead.
 func (*ClosedEnter) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{74}
+	return file_pontoon_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ClosedEnter) GetRangeId() uint64 {
@@ -5953,7 +6085,7 @@ type RaftFrame struct {
 
 func (x *RaftFrame) Reset() {
 	*x = RaftFrame{}
-	mi := &file_pontoon_proto_msgTypes[75]
+	mi := &file_pontoon_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5965,7 +6097,7 @@ func (x *RaftFrame) String() string {
 func (*RaftFrame) ProtoMessage() {}
 
 func (x *RaftFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[75]
+	mi := &file_pontoon_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5978,7 +6110,7 @@ func (x *RaftFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftFrame.ProtoReflect.Descriptor instead.
 func (*RaftFrame) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{75}
+	return file_pontoon_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RaftFrame) GetFromNode() uint64 {
@@ -6024,7 +6156,7 @@ type RaftAck struct {
 
 func (x *RaftAck) Reset() {
 	*x = RaftAck{}
-	mi := &file_pontoon_proto_msgTypes[76]
+	mi := &file_pontoon_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6036,7 +6168,7 @@ func (x *RaftAck) String() string {
 func (*RaftAck) ProtoMessage() {}
 
 func (x *RaftAck) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[76]
+	mi := &file_pontoon_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6049,7 +6181,7 @@ func (x *RaftAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftAck.ProtoReflect.Descriptor instead.
 func (*RaftAck) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{76}
+	return file_pontoon_proto_rawDescGZIP(), []int{78}
 }
 
 // SnapshotChunk streams a raft snapshot of a span: first the header, then
@@ -6066,7 +6198,7 @@ type SnapshotChunk struct {
 
 func (x *SnapshotChunk) Reset() {
 	*x = SnapshotChunk{}
-	mi := &file_pontoon_proto_msgTypes[77]
+	mi := &file_pontoon_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6078,7 +6210,7 @@ func (x *SnapshotChunk) String() string {
 func (*SnapshotChunk) ProtoMessage() {}
 
 func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[77]
+	mi := &file_pontoon_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6091,7 +6223,7 @@ func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotChunk.ProtoReflect.Descriptor instead.
 func (*SnapshotChunk) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{77}
+	return file_pontoon_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *SnapshotChunk) GetHeader() *SnapshotHeader {
@@ -6134,7 +6266,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_pontoon_proto_msgTypes[78]
+	mi := &file_pontoon_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6146,7 +6278,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[78]
+	mi := &file_pontoon_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6159,7 +6291,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{78}
+	return file_pontoon_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *SnapshotHeader) GetMessage() *RaftMessage {
@@ -6199,7 +6331,7 @@ type SnapshotAck struct {
 
 func (x *SnapshotAck) Reset() {
 	*x = SnapshotAck{}
-	mi := &file_pontoon_proto_msgTypes[79]
+	mi := &file_pontoon_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6211,7 +6343,7 @@ func (x *SnapshotAck) String() string {
 func (*SnapshotAck) ProtoMessage() {}
 
 func (x *SnapshotAck) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[79]
+	mi := &file_pontoon_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6224,7 +6356,7 @@ func (x *SnapshotAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotAck.ProtoReflect.Descriptor instead.
 func (*SnapshotAck) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{79}
+	return file_pontoon_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *SnapshotAck) GetRefused() string {
@@ -6248,7 +6380,7 @@ type SequenceAsk struct {
 
 func (x *SequenceAsk) Reset() {
 	*x = SequenceAsk{}
-	mi := &file_pontoon_proto_msgTypes[80]
+	mi := &file_pontoon_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6260,7 +6392,7 @@ func (x *SequenceAsk) String() string {
 func (*SequenceAsk) ProtoMessage() {}
 
 func (x *SequenceAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[80]
+	mi := &file_pontoon_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6273,7 +6405,7 @@ func (x *SequenceAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceAsk.ProtoReflect.Descriptor instead.
 func (*SequenceAsk) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{80}
+	return file_pontoon_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *SequenceAsk) GetNode() uint64 {
@@ -6329,7 +6461,7 @@ type Epochs struct {
 
 func (x *Epochs) Reset() {
 	*x = Epochs{}
-	mi := &file_pontoon_proto_msgTypes[81]
+	mi := &file_pontoon_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6341,7 +6473,7 @@ func (x *Epochs) String() string {
 func (*Epochs) ProtoMessage() {}
 
 func (x *Epochs) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[81]
+	mi := &file_pontoon_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6354,7 +6486,7 @@ func (x *Epochs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epochs.ProtoReflect.Descriptor instead.
 func (*Epochs) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{81}
+	return file_pontoon_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *Epochs) GetFloor() int64 {
@@ -6394,7 +6526,7 @@ type SequenceReply struct {
 
 func (x *SequenceReply) Reset() {
 	*x = SequenceReply{}
-	mi := &file_pontoon_proto_msgTypes[82]
+	mi := &file_pontoon_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6406,7 +6538,7 @@ func (x *SequenceReply) String() string {
 func (*SequenceReply) ProtoMessage() {}
 
 func (x *SequenceReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[82]
+	mi := &file_pontoon_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6419,7 +6551,7 @@ func (x *SequenceReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceReply.ProtoReflect.Descriptor instead.
 func (*SequenceReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{82}
+	return file_pontoon_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *SequenceReply) GetSequence() uint64 {
@@ -6490,7 +6622,7 @@ type FeedRequest struct {
 
 func (x *FeedRequest) Reset() {
 	*x = FeedRequest{}
-	mi := &file_pontoon_proto_msgTypes[83]
+	mi := &file_pontoon_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6502,7 +6634,7 @@ func (x *FeedRequest) String() string {
 func (*FeedRequest) ProtoMessage() {}
 
 func (x *FeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[83]
+	mi := &file_pontoon_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6515,7 +6647,7 @@ func (x *FeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedRequest.ProtoReflect.Descriptor instead.
 func (*FeedRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{83}
+	return file_pontoon_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *FeedRequest) GetRangeId() uint64 {
@@ -6557,7 +6689,7 @@ type FeedMessage struct {
 
 func (x *FeedMessage) Reset() {
 	*x = FeedMessage{}
-	mi := &file_pontoon_proto_msgTypes[84]
+	mi := &file_pontoon_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6569,7 +6701,7 @@ func (x *FeedMessage) String() string {
 func (*FeedMessage) ProtoMessage() {}
 
 func (x *FeedMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[84]
+	mi := &file_pontoon_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6582,7 +6714,7 @@ func (x *FeedMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedMessage.ProtoReflect.Descriptor instead.
 func (*FeedMessage) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{84}
+	return file_pontoon_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *FeedMessage) GetEvents() []*ChangeEvent {
@@ -6618,7 +6750,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_pontoon_proto_msgTypes[85]
+	mi := &file_pontoon_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6630,7 +6762,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[85]
+	mi := &file_pontoon_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6643,7 +6775,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{85}
+	return file_pontoon_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *Checkpoint) GetSpan() *Span {
@@ -6678,7 +6810,7 @@ type GossipPacket struct {
 
 func (x *GossipPacket) Reset() {
 	*x = GossipPacket{}
-	mi := &file_pontoon_proto_msgTypes[86]
+	mi := &file_pontoon_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6690,7 +6822,7 @@ func (x *GossipPacket) String() string {
 func (*GossipPacket) ProtoMessage() {}
 
 func (x *GossipPacket) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[86]
+	mi := &file_pontoon_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6703,7 +6835,7 @@ func (x *GossipPacket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipPacket.ProtoReflect.Descriptor instead.
 func (*GossipPacket) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{86}
+	return file_pontoon_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *GossipPacket) GetFromNode() uint64 {
@@ -6737,7 +6869,7 @@ type DescribeRequest struct {
 
 func (x *DescribeRequest) Reset() {
 	*x = DescribeRequest{}
-	mi := &file_pontoon_proto_msgTypes[87]
+	mi := &file_pontoon_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6749,7 +6881,7 @@ func (x *DescribeRequest) String() string {
 func (*DescribeRequest) ProtoMessage() {}
 
 func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[87]
+	mi := &file_pontoon_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6762,7 +6894,7 @@ func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{87}
+	return file_pontoon_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *DescribeRequest) GetClusterId() uint64 {
@@ -6799,7 +6931,7 @@ type DescribeReply struct {
 
 func (x *DescribeReply) Reset() {
 	*x = DescribeReply{}
-	mi := &file_pontoon_proto_msgTypes[88]
+	mi := &file_pontoon_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6811,7 +6943,7 @@ func (x *DescribeReply) String() string {
 func (*DescribeReply) ProtoMessage() {}
 
 func (x *DescribeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[88]
+	mi := &file_pontoon_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6824,7 +6956,7 @@ func (x *DescribeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeReply.ProtoReflect.Descriptor instead.
 func (*DescribeReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{88}
+	return file_pontoon_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *DescribeReply) GetClusterId() uint64 {
@@ -6914,7 +7046,7 @@ type LocalityTier struct {
 
 func (x *LocalityTier) Reset() {
 	*x = LocalityTier{}
-	mi := &file_pontoon_proto_msgTypes[89]
+	mi := &file_pontoon_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6926,7 +7058,7 @@ func (x *LocalityTier) String() string {
 func (*LocalityTier) ProtoMessage() {}
 
 func (x *LocalityTier) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[89]
+	mi := &file_pontoon_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6939,7 +7071,7 @@ func (x *LocalityTier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalityTier.ProtoReflect.Descriptor instead.
 func (*LocalityTier) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{89}
+	return file_pontoon_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *LocalityTier) GetKey() string {
@@ -6975,7 +7107,7 @@ type NodeRecord struct {
 
 func (x *NodeRecord) Reset() {
 	*x = NodeRecord{}
-	mi := &file_pontoon_proto_msgTypes[90]
+	mi := &file_pontoon_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6987,7 +7119,7 @@ func (x *NodeRecord) String() string {
 func (*NodeRecord) ProtoMessage() {}
 
 func (x *NodeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[90]
+	mi := &file_pontoon_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7000,7 +7132,7 @@ func (x *NodeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRecord.ProtoReflect.Descriptor instead.
 func (*NodeRecord) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{90}
+	return file_pontoon_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *NodeRecord) GetNodeId() uint64 {
@@ -7093,7 +7225,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_pontoon_proto_msgTypes[91]
+	mi := &file_pontoon_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7105,7 +7237,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[91]
+	mi := &file_pontoon_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7118,7 +7250,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{91}
+	return file_pontoon_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *Settings) GetReplicationFactor() int64 {
@@ -7208,7 +7340,7 @@ type OperatorStep struct {
 
 func (x *OperatorStep) Reset() {
 	*x = OperatorStep{}
-	mi := &file_pontoon_proto_msgTypes[92]
+	mi := &file_pontoon_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7220,7 +7352,7 @@ func (x *OperatorStep) String() string {
 func (*OperatorStep) ProtoMessage() {}
 
 func (x *OperatorStep) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[92]
+	mi := &file_pontoon_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7233,7 +7365,7 @@ func (x *OperatorStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorStep.ProtoReflect.Descriptor instead.
 func (*OperatorStep) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{92}
+	return file_pontoon_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *OperatorStep) GetText() string {
@@ -7272,7 +7404,7 @@ type OperatorStatus struct {
 
 func (x *OperatorStatus) Reset() {
 	*x = OperatorStatus{}
-	mi := &file_pontoon_proto_msgTypes[93]
+	mi := &file_pontoon_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7284,7 +7416,7 @@ func (x *OperatorStatus) String() string {
 func (*OperatorStatus) ProtoMessage() {}
 
 func (x *OperatorStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[93]
+	mi := &file_pontoon_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7297,7 +7429,7 @@ func (x *OperatorStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorStatus.ProtoReflect.Descriptor instead.
 func (*OperatorStatus) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{93}
+	return file_pontoon_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *OperatorStatus) GetId() uint64 {
@@ -7408,7 +7540,7 @@ type PlaceRequest struct {
 
 func (x *PlaceRequest) Reset() {
 	*x = PlaceRequest{}
-	mi := &file_pontoon_proto_msgTypes[94]
+	mi := &file_pontoon_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7420,7 +7552,7 @@ func (x *PlaceRequest) String() string {
 func (*PlaceRequest) ProtoMessage() {}
 
 func (x *PlaceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[94]
+	mi := &file_pontoon_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7433,7 +7565,7 @@ func (x *PlaceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceRequest.ProtoReflect.Descriptor instead.
 func (*PlaceRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{94}
+	return file_pontoon_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *PlaceRequest) GetClusterId() uint64 {
@@ -7523,7 +7655,7 @@ type ListOperators struct {
 
 func (x *ListOperators) Reset() {
 	*x = ListOperators{}
-	mi := &file_pontoon_proto_msgTypes[95]
+	mi := &file_pontoon_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7535,7 +7667,7 @@ func (x *ListOperators) String() string {
 func (*ListOperators) ProtoMessage() {}
 
 func (x *ListOperators) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[95]
+	mi := &file_pontoon_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7548,7 +7680,7 @@ func (x *ListOperators) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperators.ProtoReflect.Descriptor instead.
 func (*ListOperators) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{95}
+	return file_pontoon_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *ListOperators) GetEnded() bool {
@@ -7571,7 +7703,7 @@ type MoveReplica struct {
 
 func (x *MoveReplica) Reset() {
 	*x = MoveReplica{}
-	mi := &file_pontoon_proto_msgTypes[96]
+	mi := &file_pontoon_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7583,7 +7715,7 @@ func (x *MoveReplica) String() string {
 func (*MoveReplica) ProtoMessage() {}
 
 func (x *MoveReplica) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[96]
+	mi := &file_pontoon_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7596,7 +7728,7 @@ func (x *MoveReplica) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveReplica.ProtoReflect.Descriptor instead.
 func (*MoveReplica) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{96}
+	return file_pontoon_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *MoveReplica) GetRangeId() uint64 {
@@ -7631,7 +7763,7 @@ type MergeRange struct {
 
 func (x *MergeRange) Reset() {
 	*x = MergeRange{}
-	mi := &file_pontoon_proto_msgTypes[97]
+	mi := &file_pontoon_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7643,7 +7775,7 @@ func (x *MergeRange) String() string {
 func (*MergeRange) ProtoMessage() {}
 
 func (x *MergeRange) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[97]
+	mi := &file_pontoon_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7656,7 +7788,7 @@ func (x *MergeRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MergeRange.ProtoReflect.Descriptor instead.
 func (*MergeRange) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{97}
+	return file_pontoon_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *MergeRange) GetRangeId() uint64 {
@@ -7675,7 +7807,7 @@ type CancelOperator struct {
 
 func (x *CancelOperator) Reset() {
 	*x = CancelOperator{}
-	mi := &file_pontoon_proto_msgTypes[98]
+	mi := &file_pontoon_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7687,7 +7819,7 @@ func (x *CancelOperator) String() string {
 func (*CancelOperator) ProtoMessage() {}
 
 func (x *CancelOperator) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[98]
+	mi := &file_pontoon_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7700,7 +7832,7 @@ func (x *CancelOperator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOperator.ProtoReflect.Descriptor instead.
 func (*CancelOperator) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{98}
+	return file_pontoon_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *CancelOperator) GetId() uint64 {
@@ -7722,7 +7854,7 @@ type PlaceReply struct {
 
 func (x *PlaceReply) Reset() {
 	*x = PlaceReply{}
-	mi := &file_pontoon_proto_msgTypes[99]
+	mi := &file_pontoon_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7734,7 +7866,7 @@ func (x *PlaceReply) String() string {
 func (*PlaceReply) ProtoMessage() {}
 
 func (x *PlaceReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[99]
+	mi := &file_pontoon_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7747,7 +7879,7 @@ func (x *PlaceReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceReply.ProtoReflect.Descriptor instead.
 func (*PlaceReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{99}
+	return file_pontoon_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *PlaceReply) GetNotLeader() bool {
@@ -7788,7 +7920,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_pontoon_proto_msgTypes[100]
+	mi := &file_pontoon_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7800,7 +7932,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[100]
+	mi := &file_pontoon_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7813,7 +7945,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{100}
+	return file_pontoon_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *ReportRequest) GetClusterId() uint64 {
@@ -7841,7 +7973,7 @@ type ReportReply struct {
 
 func (x *ReportReply) Reset() {
 	*x = ReportReply{}
-	mi := &file_pontoon_proto_msgTypes[101]
+	mi := &file_pontoon_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7853,7 +7985,7 @@ func (x *ReportReply) String() string {
 func (*ReportReply) ProtoMessage() {}
 
 func (x *ReportReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[101]
+	mi := &file_pontoon_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7866,7 +7998,7 @@ func (x *ReportReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportReply.ProtoReflect.Descriptor instead.
 func (*ReportReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{101}
+	return file_pontoon_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *ReportReply) GetNodeId() uint64 {
@@ -7950,7 +8082,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_pontoon_proto_msgTypes[102]
+	mi := &file_pontoon_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7962,7 +8094,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[102]
+	mi := &file_pontoon_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7975,7 +8107,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{102}
+	return file_pontoon_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *JoinRequest) GetClusterId() uint64 {
@@ -8048,7 +8180,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_pontoon_proto_msgTypes[103]
+	mi := &file_pontoon_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8060,7 +8192,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[103]
+	mi := &file_pontoon_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8073,7 +8205,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{103}
+	return file_pontoon_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *JoinReply) GetRefused() string {
@@ -8118,6 +8250,172 @@ func (x *JoinReply) GetRanges() []*Descriptor {
 	return nil
 }
 
+// RangeChecksumRequest compares the replicas of a range. It reads all data of
+// the range on each of them.
+type RangeChecksumRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RangeId       uint64                 `protobuf:"varint,1,opt,name=range_id,json=rangeId,proto3" json:"range_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RangeChecksumRequest) Reset() {
+	*x = RangeChecksumRequest{}
+	mi := &file_pontoon_proto_msgTypes[106]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RangeChecksumRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RangeChecksumRequest) ProtoMessage() {}
+
+func (x *RangeChecksumRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[106]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RangeChecksumRequest.ProtoReflect.Descriptor instead.
+func (*RangeChecksumRequest) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{106}
+}
+
+func (x *RangeChecksumRequest) GetRangeId() uint64 {
+	if x != nil {
+		return x.RangeId
+	}
+	return 0
+}
+
+type RangeChecksumResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Replicas      []*ReplicaChecksum     `protobuf:"bytes,1,rep,name=replicas,proto3" json:"replicas,omitempty"`
+	Equal         bool                   `protobuf:"varint,2,opt,name=equal,proto3" json:"equal,omitempty"` // all answered, at one index, with one sum
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RangeChecksumResponse) Reset() {
+	*x = RangeChecksumResponse{}
+	mi := &file_pontoon_proto_msgTypes[107]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RangeChecksumResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RangeChecksumResponse) ProtoMessage() {}
+
+func (x *RangeChecksumResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[107]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RangeChecksumResponse.ProtoReflect.Descriptor instead.
+func (*RangeChecksumResponse) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{107}
+}
+
+func (x *RangeChecksumResponse) GetReplicas() []*ReplicaChecksum {
+	if x != nil {
+		return x.Replicas
+	}
+	return nil
+}
+
+func (x *RangeChecksumResponse) GetEqual() bool {
+	if x != nil {
+		return x.Equal
+	}
+	return false
+}
+
+type ReplicaChecksum struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeId        uint64                 `protobuf:"varint,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"` // applied index that the sum is of
+	Sum           uint64                 `protobuf:"varint,3,opt,name=sum,proto3" json:"sum,omitempty"`
+	Error         string                 `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"` // set: nothing else is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaChecksum) Reset() {
+	*x = ReplicaChecksum{}
+	mi := &file_pontoon_proto_msgTypes[108]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaChecksum) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaChecksum) ProtoMessage() {}
+
+func (x *ReplicaChecksum) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[108]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaChecksum.ProtoReflect.Descriptor instead.
+func (*ReplicaChecksum) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{108}
+}
+
+func (x *ReplicaChecksum) GetNodeId() uint64 {
+	if x != nil {
+		return x.NodeId
+	}
+	return 0
+}
+
+func (x *ReplicaChecksum) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ReplicaChecksum) GetSum() uint64 {
+	if x != nil {
+		return x.Sum
+	}
+	return 0
+}
+
+func (x *ReplicaChecksum) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 type RangeMergeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RangeId       uint64                 `protobuf:"varint,1,opt,name=range_id,json=rangeId,proto3" json:"range_id,omitempty"`
@@ -8127,7 +8425,7 @@ type RangeMergeRequest struct {
 
 func (x *RangeMergeRequest) Reset() {
 	*x = RangeMergeRequest{}
-	mi := &file_pontoon_proto_msgTypes[104]
+	mi := &file_pontoon_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8139,7 +8437,7 @@ func (x *RangeMergeRequest) String() string {
 func (*RangeMergeRequest) ProtoMessage() {}
 
 func (x *RangeMergeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[104]
+	mi := &file_pontoon_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8152,7 +8450,7 @@ func (x *RangeMergeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeMergeRequest.ProtoReflect.Descriptor instead.
 func (*RangeMergeRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{104}
+	return file_pontoon_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *RangeMergeRequest) GetRangeId() uint64 {
@@ -8171,7 +8469,7 @@ type RangeMergeResponse struct {
 
 func (x *RangeMergeResponse) Reset() {
 	*x = RangeMergeResponse{}
-	mi := &file_pontoon_proto_msgTypes[105]
+	mi := &file_pontoon_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8183,7 +8481,7 @@ func (x *RangeMergeResponse) String() string {
 func (*RangeMergeResponse) ProtoMessage() {}
 
 func (x *RangeMergeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[105]
+	mi := &file_pontoon_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8196,7 +8494,7 @@ func (x *RangeMergeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeMergeResponse.ProtoReflect.Descriptor instead.
 func (*RangeMergeResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{105}
+	return file_pontoon_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *RangeMergeResponse) GetOperator() *OperatorStatus {
@@ -8217,7 +8515,7 @@ type RangeMoveRequest struct {
 
 func (x *RangeMoveRequest) Reset() {
 	*x = RangeMoveRequest{}
-	mi := &file_pontoon_proto_msgTypes[106]
+	mi := &file_pontoon_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8229,7 +8527,7 @@ func (x *RangeMoveRequest) String() string {
 func (*RangeMoveRequest) ProtoMessage() {}
 
 func (x *RangeMoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[106]
+	mi := &file_pontoon_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8242,7 +8540,7 @@ func (x *RangeMoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeMoveRequest.ProtoReflect.Descriptor instead.
 func (*RangeMoveRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{106}
+	return file_pontoon_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *RangeMoveRequest) GetRangeId() uint64 {
@@ -8275,7 +8573,7 @@ type RangeMoveResponse struct {
 
 func (x *RangeMoveResponse) Reset() {
 	*x = RangeMoveResponse{}
-	mi := &file_pontoon_proto_msgTypes[107]
+	mi := &file_pontoon_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8287,7 +8585,7 @@ func (x *RangeMoveResponse) String() string {
 func (*RangeMoveResponse) ProtoMessage() {}
 
 func (x *RangeMoveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[107]
+	mi := &file_pontoon_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8300,7 +8598,7 @@ func (x *RangeMoveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeMoveResponse.ProtoReflect.Descriptor instead.
 func (*RangeMoveResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{107}
+	return file_pontoon_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *RangeMoveResponse) GetOperator() *OperatorStatus {
@@ -8320,7 +8618,7 @@ type NodeDrainRequest struct {
 
 func (x *NodeDrainRequest) Reset() {
 	*x = NodeDrainRequest{}
-	mi := &file_pontoon_proto_msgTypes[108]
+	mi := &file_pontoon_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8332,7 +8630,7 @@ func (x *NodeDrainRequest) String() string {
 func (*NodeDrainRequest) ProtoMessage() {}
 
 func (x *NodeDrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[108]
+	mi := &file_pontoon_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8345,7 +8643,7 @@ func (x *NodeDrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeDrainRequest.ProtoReflect.Descriptor instead.
 func (*NodeDrainRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{108}
+	return file_pontoon_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *NodeDrainRequest) GetNodeId() uint64 {
@@ -8371,7 +8669,7 @@ type NodeDrainResponse struct {
 
 func (x *NodeDrainResponse) Reset() {
 	*x = NodeDrainResponse{}
-	mi := &file_pontoon_proto_msgTypes[109]
+	mi := &file_pontoon_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8383,7 +8681,7 @@ func (x *NodeDrainResponse) String() string {
 func (*NodeDrainResponse) ProtoMessage() {}
 
 func (x *NodeDrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[109]
+	mi := &file_pontoon_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8396,7 +8694,7 @@ func (x *NodeDrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeDrainResponse.ProtoReflect.Descriptor instead.
 func (*NodeDrainResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{109}
+	return file_pontoon_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *NodeDrainResponse) GetNode() *NodeStatus {
@@ -8419,7 +8717,7 @@ type NodeRemoveRequest struct {
 
 func (x *NodeRemoveRequest) Reset() {
 	*x = NodeRemoveRequest{}
-	mi := &file_pontoon_proto_msgTypes[110]
+	mi := &file_pontoon_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8431,7 +8729,7 @@ func (x *NodeRemoveRequest) String() string {
 func (*NodeRemoveRequest) ProtoMessage() {}
 
 func (x *NodeRemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[110]
+	mi := &file_pontoon_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8444,7 +8742,7 @@ func (x *NodeRemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRemoveRequest.ProtoReflect.Descriptor instead.
 func (*NodeRemoveRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{110}
+	return file_pontoon_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *NodeRemoveRequest) GetNodeId() uint64 {
@@ -8469,7 +8767,7 @@ type NodeRemoveResponse struct {
 
 func (x *NodeRemoveResponse) Reset() {
 	*x = NodeRemoveResponse{}
-	mi := &file_pontoon_proto_msgTypes[111]
+	mi := &file_pontoon_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8481,7 +8779,7 @@ func (x *NodeRemoveResponse) String() string {
 func (*NodeRemoveResponse) ProtoMessage() {}
 
 func (x *NodeRemoveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[111]
+	mi := &file_pontoon_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8494,7 +8792,7 @@ func (x *NodeRemoveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRemoveResponse.ProtoReflect.Descriptor instead.
 func (*NodeRemoveResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{111}
+	return file_pontoon_proto_rawDescGZIP(), []int{116}
 }
 
 type PlacementOperatorsRequest struct {
@@ -8506,7 +8804,7 @@ type PlacementOperatorsRequest struct {
 
 func (x *PlacementOperatorsRequest) Reset() {
 	*x = PlacementOperatorsRequest{}
-	mi := &file_pontoon_proto_msgTypes[112]
+	mi := &file_pontoon_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8518,7 +8816,7 @@ func (x *PlacementOperatorsRequest) String() string {
 func (*PlacementOperatorsRequest) ProtoMessage() {}
 
 func (x *PlacementOperatorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[112]
+	mi := &file_pontoon_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8531,7 +8829,7 @@ func (x *PlacementOperatorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementOperatorsRequest.ProtoReflect.Descriptor instead.
 func (*PlacementOperatorsRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{112}
+	return file_pontoon_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *PlacementOperatorsRequest) GetEnded() bool {
@@ -8550,7 +8848,7 @@ type PlacementOperatorsResponse struct {
 
 func (x *PlacementOperatorsResponse) Reset() {
 	*x = PlacementOperatorsResponse{}
-	mi := &file_pontoon_proto_msgTypes[113]
+	mi := &file_pontoon_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8562,7 +8860,7 @@ func (x *PlacementOperatorsResponse) String() string {
 func (*PlacementOperatorsResponse) ProtoMessage() {}
 
 func (x *PlacementOperatorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[113]
+	mi := &file_pontoon_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8575,7 +8873,7 @@ func (x *PlacementOperatorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementOperatorsResponse.ProtoReflect.Descriptor instead.
 func (*PlacementOperatorsResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{113}
+	return file_pontoon_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *PlacementOperatorsResponse) GetOperators() []*OperatorStatus {
@@ -8594,7 +8892,7 @@ type PlacementCancelRequest struct {
 
 func (x *PlacementCancelRequest) Reset() {
 	*x = PlacementCancelRequest{}
-	mi := &file_pontoon_proto_msgTypes[114]
+	mi := &file_pontoon_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8606,7 +8904,7 @@ func (x *PlacementCancelRequest) String() string {
 func (*PlacementCancelRequest) ProtoMessage() {}
 
 func (x *PlacementCancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[114]
+	mi := &file_pontoon_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8619,7 +8917,7 @@ func (x *PlacementCancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementCancelRequest.ProtoReflect.Descriptor instead.
 func (*PlacementCancelRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{114}
+	return file_pontoon_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *PlacementCancelRequest) GetId() uint64 {
@@ -8637,7 +8935,7 @@ type PlacementCancelResponse struct {
 
 func (x *PlacementCancelResponse) Reset() {
 	*x = PlacementCancelResponse{}
-	mi := &file_pontoon_proto_msgTypes[115]
+	mi := &file_pontoon_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8649,7 +8947,7 @@ func (x *PlacementCancelResponse) String() string {
 func (*PlacementCancelResponse) ProtoMessage() {}
 
 func (x *PlacementCancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[115]
+	mi := &file_pontoon_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8662,7 +8960,7 @@ func (x *PlacementCancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementCancelResponse.ProtoReflect.Descriptor instead.
 func (*PlacementCancelResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{115}
+	return file_pontoon_proto_rawDescGZIP(), []int{120}
 }
 
 // PlacementSettingsRequest reads the settings, and first changes those named.
@@ -8675,7 +8973,7 @@ type PlacementSettingsRequest struct {
 
 func (x *PlacementSettingsRequest) Reset() {
 	*x = PlacementSettingsRequest{}
-	mi := &file_pontoon_proto_msgTypes[116]
+	mi := &file_pontoon_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8687,7 +8985,7 @@ func (x *PlacementSettingsRequest) String() string {
 func (*PlacementSettingsRequest) ProtoMessage() {}
 
 func (x *PlacementSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[116]
+	mi := &file_pontoon_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8700,7 +8998,7 @@ func (x *PlacementSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementSettingsRequest.ProtoReflect.Descriptor instead.
 func (*PlacementSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{116}
+	return file_pontoon_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *PlacementSettingsRequest) GetSet() []*Setting {
@@ -8723,7 +9021,7 @@ type Setting struct {
 
 func (x *Setting) Reset() {
 	*x = Setting{}
-	mi := &file_pontoon_proto_msgTypes[117]
+	mi := &file_pontoon_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8735,7 +9033,7 @@ func (x *Setting) String() string {
 func (*Setting) ProtoMessage() {}
 
 func (x *Setting) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[117]
+	mi := &file_pontoon_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8748,7 +9046,7 @@ func (x *Setting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Setting.ProtoReflect.Descriptor instead.
 func (*Setting) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{117}
+	return file_pontoon_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *Setting) GetName() string {
@@ -8788,7 +9086,7 @@ type PlacementSettingsResponse struct {
 
 func (x *PlacementSettingsResponse) Reset() {
 	*x = PlacementSettingsResponse{}
-	mi := &file_pontoon_proto_msgTypes[118]
+	mi := &file_pontoon_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8800,7 +9098,7 @@ func (x *PlacementSettingsResponse) String() string {
 func (*PlacementSettingsResponse) ProtoMessage() {}
 
 func (x *PlacementSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[118]
+	mi := &file_pontoon_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8813,7 +9111,7 @@ func (x *PlacementSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementSettingsResponse.ProtoReflect.Descriptor instead.
 func (*PlacementSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{118}
+	return file_pontoon_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *PlacementSettingsResponse) GetSettings() []*Setting {
@@ -8831,7 +9129,7 @@ type RangeListRequest struct {
 
 func (x *RangeListRequest) Reset() {
 	*x = RangeListRequest{}
-	mi := &file_pontoon_proto_msgTypes[119]
+	mi := &file_pontoon_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8843,7 +9141,7 @@ func (x *RangeListRequest) String() string {
 func (*RangeListRequest) ProtoMessage() {}
 
 func (x *RangeListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[119]
+	mi := &file_pontoon_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8856,7 +9154,7 @@ func (x *RangeListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeListRequest.ProtoReflect.Descriptor instead.
 func (*RangeListRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{119}
+	return file_pontoon_proto_rawDescGZIP(), []int{124}
 }
 
 type RangeListResponse struct {
@@ -8868,7 +9166,7 @@ type RangeListResponse struct {
 
 func (x *RangeListResponse) Reset() {
 	*x = RangeListResponse{}
-	mi := &file_pontoon_proto_msgTypes[120]
+	mi := &file_pontoon_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8880,7 +9178,7 @@ func (x *RangeListResponse) String() string {
 func (*RangeListResponse) ProtoMessage() {}
 
 func (x *RangeListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[120]
+	mi := &file_pontoon_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8893,7 +9191,7 @@ func (x *RangeListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeListResponse.ProtoReflect.Descriptor instead.
 func (*RangeListResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{120}
+	return file_pontoon_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *RangeListResponse) GetRanges() []*RangeStatus {
@@ -8912,7 +9210,7 @@ type RangeShowRequest struct {
 
 func (x *RangeShowRequest) Reset() {
 	*x = RangeShowRequest{}
-	mi := &file_pontoon_proto_msgTypes[121]
+	mi := &file_pontoon_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8924,7 +9222,7 @@ func (x *RangeShowRequest) String() string {
 func (*RangeShowRequest) ProtoMessage() {}
 
 func (x *RangeShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[121]
+	mi := &file_pontoon_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8937,7 +9235,7 @@ func (x *RangeShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeShowRequest.ProtoReflect.Descriptor instead.
 func (*RangeShowRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{121}
+	return file_pontoon_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *RangeShowRequest) GetRangeId() uint64 {
@@ -8956,7 +9254,7 @@ type RangeShowResponse struct {
 
 func (x *RangeShowResponse) Reset() {
 	*x = RangeShowResponse{}
-	mi := &file_pontoon_proto_msgTypes[122]
+	mi := &file_pontoon_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8968,7 +9266,7 @@ func (x *RangeShowResponse) String() string {
 func (*RangeShowResponse) ProtoMessage() {}
 
 func (x *RangeShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[122]
+	mi := &file_pontoon_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8981,7 +9279,7 @@ func (x *RangeShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeShowResponse.ProtoReflect.Descriptor instead.
 func (*RangeShowResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{122}
+	return file_pontoon_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *RangeShowResponse) GetReplicas() []*RangeStatus {
@@ -9001,7 +9299,7 @@ type RangeSplitRequest struct {
 
 func (x *RangeSplitRequest) Reset() {
 	*x = RangeSplitRequest{}
-	mi := &file_pontoon_proto_msgTypes[123]
+	mi := &file_pontoon_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9013,7 +9311,7 @@ func (x *RangeSplitRequest) String() string {
 func (*RangeSplitRequest) ProtoMessage() {}
 
 func (x *RangeSplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[123]
+	mi := &file_pontoon_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9026,7 +9324,7 @@ func (x *RangeSplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeSplitRequest.ProtoReflect.Descriptor instead.
 func (*RangeSplitRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{123}
+	return file_pontoon_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *RangeSplitRequest) GetKey() []byte {
@@ -9053,7 +9351,7 @@ type RangeSplitResponse struct {
 
 func (x *RangeSplitResponse) Reset() {
 	*x = RangeSplitResponse{}
-	mi := &file_pontoon_proto_msgTypes[124]
+	mi := &file_pontoon_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9065,7 +9363,7 @@ func (x *RangeSplitResponse) String() string {
 func (*RangeSplitResponse) ProtoMessage() {}
 
 func (x *RangeSplitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[124]
+	mi := &file_pontoon_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9078,7 +9376,7 @@ func (x *RangeSplitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeSplitResponse.ProtoReflect.Descriptor instead.
 func (*RangeSplitResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{124}
+	return file_pontoon_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *RangeSplitResponse) GetLeft() *Descriptor {
@@ -9105,7 +9403,7 @@ type RangeTransferLeaderRequest struct {
 
 func (x *RangeTransferLeaderRequest) Reset() {
 	*x = RangeTransferLeaderRequest{}
-	mi := &file_pontoon_proto_msgTypes[125]
+	mi := &file_pontoon_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9117,7 +9415,7 @@ func (x *RangeTransferLeaderRequest) String() string {
 func (*RangeTransferLeaderRequest) ProtoMessage() {}
 
 func (x *RangeTransferLeaderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[125]
+	mi := &file_pontoon_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9130,7 +9428,7 @@ func (x *RangeTransferLeaderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeTransferLeaderRequest.ProtoReflect.Descriptor instead.
 func (*RangeTransferLeaderRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{125}
+	return file_pontoon_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *RangeTransferLeaderRequest) GetRangeId() uint64 {
@@ -9155,7 +9453,7 @@ type RangeTransferLeaderResponse struct {
 
 func (x *RangeTransferLeaderResponse) Reset() {
 	*x = RangeTransferLeaderResponse{}
-	mi := &file_pontoon_proto_msgTypes[126]
+	mi := &file_pontoon_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9167,7 +9465,7 @@ func (x *RangeTransferLeaderResponse) String() string {
 func (*RangeTransferLeaderResponse) ProtoMessage() {}
 
 func (x *RangeTransferLeaderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[126]
+	mi := &file_pontoon_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9180,7 +9478,7 @@ func (x *RangeTransferLeaderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeTransferLeaderResponse.ProtoReflect.Descriptor instead.
 func (*RangeTransferLeaderResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{126}
+	return file_pontoon_proto_rawDescGZIP(), []int{131}
 }
 
 type NodeListRequest struct {
@@ -9191,7 +9489,7 @@ type NodeListRequest struct {
 
 func (x *NodeListRequest) Reset() {
 	*x = NodeListRequest{}
-	mi := &file_pontoon_proto_msgTypes[127]
+	mi := &file_pontoon_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9203,7 +9501,7 @@ func (x *NodeListRequest) String() string {
 func (*NodeListRequest) ProtoMessage() {}
 
 func (x *NodeListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[127]
+	mi := &file_pontoon_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9216,7 +9514,7 @@ func (x *NodeListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeListRequest.ProtoReflect.Descriptor instead.
 func (*NodeListRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{127}
+	return file_pontoon_proto_rawDescGZIP(), []int{132}
 }
 
 type NodeStatus struct {
@@ -9240,7 +9538,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_pontoon_proto_msgTypes[128]
+	mi := &file_pontoon_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9252,7 +9550,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[128]
+	mi := &file_pontoon_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9265,7 +9563,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{128}
+	return file_pontoon_proto_rawDescGZIP(), []int{133}
 }
 
 func (x *NodeStatus) GetNodeId() uint64 {
@@ -9368,7 +9666,7 @@ type NodeListResponse struct {
 
 func (x *NodeListResponse) Reset() {
 	*x = NodeListResponse{}
-	mi := &file_pontoon_proto_msgTypes[129]
+	mi := &file_pontoon_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9380,7 +9678,7 @@ func (x *NodeListResponse) String() string {
 func (*NodeListResponse) ProtoMessage() {}
 
 func (x *NodeListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[129]
+	mi := &file_pontoon_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9393,7 +9691,7 @@ func (x *NodeListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeListResponse.ProtoReflect.Descriptor instead.
 func (*NodeListResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{129}
+	return file_pontoon_proto_rawDescGZIP(), []int{134}
 }
 
 func (x *NodeListResponse) GetNodes() []*NodeStatus {
@@ -9557,7 +9855,7 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x11LeaseRegistration\x12\x14\n" +
 	"\x05lease\x18\x01 \x01(\x03R\x05lease\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12$\n" +
-	"\x04span\x18\x03 \x01(\v2\x10.pontoon.v1.SpanR\x04span\"\xc9\t\n" +
+	"\x04span\x18\x03 \x01(\v2\x10.pontoon.v1.SpanR\x04span\"\xff\t\n" +
 	"\aRangeOp\x12\x19\n" +
 	"\brange_id\x18\x01 \x01(\x04R\arangeId\x12$\n" +
 	"\x04span\x18\x02 \x01(\v2\x10.pontoon.v1.SpanR\x04span\x12\x14\n" +
@@ -9587,8 +9885,10 @@ const file_pontoon_proto_rawDesc = "" +
 	"merge_step\x18. \x01(\v2\x17.pontoon.v1.MergeStepOpH\x00R\tmergeStep\x12>\n" +
 	"\fwait_applied\x18/ \x01(\v2\x19.pontoon.v1.WaitAppliedOpH\x00R\vwaitApplied\x12;\n" +
 	"\vsplit_point\x180 \x01(\v2\x18.pontoon.v1.SplitPointOpH\x00R\n" +
-	"splitPointB\x04\n" +
-	"\x02op\"\xe8\t\n" +
+	"splitPoint\x124\n" +
+	"\bchecksum\x181 \x01(\v2\x16.pontoon.v1.ChecksumOpH\x00R\bchecksumB\x04\n" +
+	"\x02op\"\xa1\n" +
+	"\n" +
 	"\n" +
 	"RangeReply\x12,\n" +
 	"\x05error\x18\x01 \x01(\v2\x16.pontoon.v1.RangeErrorR\x05error\x12+\n" +
@@ -9617,7 +9917,8 @@ const file_pontoon_proto_rawDesc = "" +
 	"merge_step\x18. \x01(\v2\x1a.pontoon.v1.MergeStepReplyH\x00R\tmergeStep\x12A\n" +
 	"\fwait_applied\x18/ \x01(\v2\x1c.pontoon.v1.WaitAppliedReplyH\x00R\vwaitApplied\x12>\n" +
 	"\vsplit_point\x180 \x01(\v2\x1b.pontoon.v1.SplitPointReplyH\x00R\n" +
-	"splitPointB\a\n" +
+	"splitPoint\x127\n" +
+	"\bchecksum\x181 \x01(\v2\x19.pontoon.v1.ChecksumReplyH\x00R\bchecksumB\a\n" +
 	"\x05reply\"\x89\x02\n" +
 	"\n" +
 	"RangeError\x12.\n" +
@@ -9792,7 +10093,13 @@ const file_pontoon_proto_rawDesc = "" +
 	"\fSplitPointOp\x12#\n" +
 	"\x02by\x18\x01 \x01(\x0e2\x13.pontoon.v1.SplitByR\x02by\"#\n" +
 	"\x0fSplitPointReply\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\fR\x03key\"3\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\"\"\n" +
+	"\n" +
+	"ChecksumOp\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"7\n" +
+	"\rChecksumReply\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x10\n" +
+	"\x03sum\x18\x02 \x01(\x04R\x03sum\"3\n" +
 	"\aOpFrame\x12(\n" +
 	"\x05calls\x18\x01 \x03(\v2\x12.pontoon.v1.OpCallR\x05calls\"z\n" +
 	"\x06OpCall\x12\x0e\n" +
@@ -10018,7 +10325,17 @@ const file_pontoon_proto_rawDesc = "" +
 	"cluster_id\x18\x03 \x01(\x04R\tclusterId\x12*\n" +
 	"\x04node\x18\x04 \x01(\v2\x16.pontoon.v1.NodeRecordR\x04node\x12,\n" +
 	"\x05nodes\x18\x05 \x03(\v2\x16.pontoon.v1.NodeRecordR\x05nodes\x12.\n" +
-	"\x06ranges\x18\x06 \x03(\v2\x16.pontoon.v1.DescriptorR\x06ranges\".\n" +
+	"\x06ranges\x18\x06 \x03(\v2\x16.pontoon.v1.DescriptorR\x06ranges\"1\n" +
+	"\x14RangeChecksumRequest\x12\x19\n" +
+	"\brange_id\x18\x01 \x01(\x04R\arangeId\"f\n" +
+	"\x15RangeChecksumResponse\x127\n" +
+	"\breplicas\x18\x01 \x03(\v2\x1b.pontoon.v1.ReplicaChecksumR\breplicas\x12\x14\n" +
+	"\x05equal\x18\x02 \x01(\bR\x05equal\"h\n" +
+	"\x0fReplicaChecksum\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\x04R\x06nodeId\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x10\n" +
+	"\x03sum\x18\x03 \x01(\x04R\x03sum\x12\x14\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\".\n" +
 	"\x11RangeMergeRequest\x12\x19\n" +
 	"\brange_id\x18\x01 \x01(\x04R\arangeId\"L\n" +
 	"\x12RangeMergeResponse\x126\n" +
@@ -10173,7 +10490,7 @@ const file_pontoon_proto_rawDesc = "" +
 	"\bDescribe\x12\x1b.pontoon.v1.DescribeRequest\x1a\x19.pontoon.v1.DescribeReply\x12<\n" +
 	"\x06Report\x12\x19.pontoon.v1.ReportRequest\x1a\x17.pontoon.v1.ReportReply\x129\n" +
 	"\x05Place\x12\x18.pontoon.v1.PlaceRequest\x1a\x16.pontoon.v1.PlaceReply\x126\n" +
-	"\x04Join\x12\x17.pontoon.v1.JoinRequest\x1a\x15.pontoon.v1.JoinReply2\xe8\a\n" +
+	"\x04Join\x12\x17.pontoon.v1.JoinRequest\x1a\x15.pontoon.v1.JoinReply2\xbe\b\n" +
 	"\x05Admin\x12H\n" +
 	"\tRangeList\x12\x1c.pontoon.v1.RangeListRequest\x1a\x1d.pontoon.v1.RangeListResponse\x12H\n" +
 	"\tRangeShow\x12\x1c.pontoon.v1.RangeShowRequest\x1a\x1d.pontoon.v1.RangeShowResponse\x12K\n" +
@@ -10181,7 +10498,8 @@ const file_pontoon_proto_rawDesc = "" +
 	"RangeSplit\x12\x1d.pontoon.v1.RangeSplitRequest\x1a\x1e.pontoon.v1.RangeSplitResponse\x12f\n" +
 	"\x13RangeTransferLeader\x12&.pontoon.v1.RangeTransferLeaderRequest\x1a'.pontoon.v1.RangeTransferLeaderResponse\x12K\n" +
 	"\n" +
-	"RangeMerge\x12\x1d.pontoon.v1.RangeMergeRequest\x1a\x1e.pontoon.v1.RangeMergeResponse\x12H\n" +
+	"RangeMerge\x12\x1d.pontoon.v1.RangeMergeRequest\x1a\x1e.pontoon.v1.RangeMergeResponse\x12T\n" +
+	"\rRangeChecksum\x12 .pontoon.v1.RangeChecksumRequest\x1a!.pontoon.v1.RangeChecksumResponse\x12H\n" +
 	"\tRangeMove\x12\x1c.pontoon.v1.RangeMoveRequest\x1a\x1d.pontoon.v1.RangeMoveResponse\x12E\n" +
 	"\bNodeList\x12\x1b.pontoon.v1.NodeListRequest\x1a\x1c.pontoon.v1.NodeListResponse\x12H\n" +
 	"\tNodeDrain\x12\x1c.pontoon.v1.NodeDrainRequest\x1a\x1d.pontoon.v1.NodeDrainResponse\x12K\n" +
@@ -10204,7 +10522,7 @@ func file_pontoon_proto_rawDescGZIP() []byte {
 }
 
 var file_pontoon_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_pontoon_proto_msgTypes = make([]protoimpl.MessageInfo, 130)
+var file_pontoon_proto_msgTypes = make([]protoimpl.MessageInfo, 135)
 var file_pontoon_proto_goTypes = []any{
 	(ReplicaRole)(0),                    // 0: pontoon.v1.ReplicaRole
 	(EffectKind)(0),                     // 1: pontoon.v1.EffectKind
@@ -10285,73 +10603,78 @@ var file_pontoon_proto_goTypes = []any{
 	(*WaitAppliedReply)(nil),            // 76: pontoon.v1.WaitAppliedReply
 	(*SplitPointOp)(nil),                // 77: pontoon.v1.SplitPointOp
 	(*SplitPointReply)(nil),             // 78: pontoon.v1.SplitPointReply
-	(*OpFrame)(nil),                     // 79: pontoon.v1.OpFrame
-	(*OpCall)(nil),                      // 80: pontoon.v1.OpCall
-	(*OpReplyFrame)(nil),                // 81: pontoon.v1.OpReplyFrame
-	(*OpReply)(nil),                     // 82: pontoon.v1.OpReply
-	(*RaftMessage)(nil),                 // 83: pontoon.v1.RaftMessage
-	(*ClosedUpdate)(nil),                // 84: pontoon.v1.ClosedUpdate
-	(*ClosedEnter)(nil),                 // 85: pontoon.v1.ClosedEnter
-	(*RaftFrame)(nil),                   // 86: pontoon.v1.RaftFrame
-	(*RaftAck)(nil),                     // 87: pontoon.v1.RaftAck
-	(*SnapshotChunk)(nil),               // 88: pontoon.v1.SnapshotChunk
-	(*SnapshotHeader)(nil),              // 89: pontoon.v1.SnapshotHeader
-	(*SnapshotAck)(nil),                 // 90: pontoon.v1.SnapshotAck
-	(*SequenceAsk)(nil),                 // 91: pontoon.v1.SequenceAsk
-	(*Epochs)(nil),                      // 92: pontoon.v1.Epochs
-	(*SequenceReply)(nil),               // 93: pontoon.v1.SequenceReply
-	(*FeedRequest)(nil),                 // 94: pontoon.v1.FeedRequest
-	(*FeedMessage)(nil),                 // 95: pontoon.v1.FeedMessage
-	(*Checkpoint)(nil),                  // 96: pontoon.v1.Checkpoint
-	(*GossipPacket)(nil),                // 97: pontoon.v1.GossipPacket
-	(*DescribeRequest)(nil),             // 98: pontoon.v1.DescribeRequest
-	(*DescribeReply)(nil),               // 99: pontoon.v1.DescribeReply
-	(*LocalityTier)(nil),                // 100: pontoon.v1.LocalityTier
-	(*NodeRecord)(nil),                  // 101: pontoon.v1.NodeRecord
-	(*Settings)(nil),                    // 102: pontoon.v1.Settings
-	(*OperatorStep)(nil),                // 103: pontoon.v1.OperatorStep
-	(*OperatorStatus)(nil),              // 104: pontoon.v1.OperatorStatus
-	(*PlaceRequest)(nil),                // 105: pontoon.v1.PlaceRequest
-	(*ListOperators)(nil),               // 106: pontoon.v1.ListOperators
-	(*MoveReplica)(nil),                 // 107: pontoon.v1.MoveReplica
-	(*MergeRange)(nil),                  // 108: pontoon.v1.MergeRange
-	(*CancelOperator)(nil),              // 109: pontoon.v1.CancelOperator
-	(*PlaceReply)(nil),                  // 110: pontoon.v1.PlaceReply
-	(*ReportRequest)(nil),               // 111: pontoon.v1.ReportRequest
-	(*ReportReply)(nil),                 // 112: pontoon.v1.ReportReply
-	(*JoinRequest)(nil),                 // 113: pontoon.v1.JoinRequest
-	(*JoinReply)(nil),                   // 114: pontoon.v1.JoinReply
-	(*RangeMergeRequest)(nil),           // 115: pontoon.v1.RangeMergeRequest
-	(*RangeMergeResponse)(nil),          // 116: pontoon.v1.RangeMergeResponse
-	(*RangeMoveRequest)(nil),            // 117: pontoon.v1.RangeMoveRequest
-	(*RangeMoveResponse)(nil),           // 118: pontoon.v1.RangeMoveResponse
-	(*NodeDrainRequest)(nil),            // 119: pontoon.v1.NodeDrainRequest
-	(*NodeDrainResponse)(nil),           // 120: pontoon.v1.NodeDrainResponse
-	(*NodeRemoveRequest)(nil),           // 121: pontoon.v1.NodeRemoveRequest
-	(*NodeRemoveResponse)(nil),          // 122: pontoon.v1.NodeRemoveResponse
-	(*PlacementOperatorsRequest)(nil),   // 123: pontoon.v1.PlacementOperatorsRequest
-	(*PlacementOperatorsResponse)(nil),  // 124: pontoon.v1.PlacementOperatorsResponse
-	(*PlacementCancelRequest)(nil),      // 125: pontoon.v1.PlacementCancelRequest
-	(*PlacementCancelResponse)(nil),     // 126: pontoon.v1.PlacementCancelResponse
-	(*PlacementSettingsRequest)(nil),    // 127: pontoon.v1.PlacementSettingsRequest
-	(*Setting)(nil),                     // 128: pontoon.v1.Setting
-	(*PlacementSettingsResponse)(nil),   // 129: pontoon.v1.PlacementSettingsResponse
-	(*RangeListRequest)(nil),            // 130: pontoon.v1.RangeListRequest
-	(*RangeListResponse)(nil),           // 131: pontoon.v1.RangeListResponse
-	(*RangeShowRequest)(nil),            // 132: pontoon.v1.RangeShowRequest
-	(*RangeShowResponse)(nil),           // 133: pontoon.v1.RangeShowResponse
-	(*RangeSplitRequest)(nil),           // 134: pontoon.v1.RangeSplitRequest
-	(*RangeSplitResponse)(nil),          // 135: pontoon.v1.RangeSplitResponse
-	(*RangeTransferLeaderRequest)(nil),  // 136: pontoon.v1.RangeTransferLeaderRequest
-	(*RangeTransferLeaderResponse)(nil), // 137: pontoon.v1.RangeTransferLeaderResponse
-	(*NodeListRequest)(nil),             // 138: pontoon.v1.NodeListRequest
-	(*NodeStatus)(nil),                  // 139: pontoon.v1.NodeStatus
-	(*NodeListResponse)(nil),            // 140: pontoon.v1.NodeListResponse
-	(*etcdserverpb.RangeRequest)(nil),   // 141: etcdserverpb.RangeRequest
-	(*mvccpb.KeyValue)(nil),             // 142: mvccpb.KeyValue
-	(*etcdserverpb.RequestOp)(nil),      // 143: etcdserverpb.RequestOp
-	(*etcdserverpb.ResponseOp)(nil),     // 144: etcdserverpb.ResponseOp
-	(*mvccpb.Event)(nil),                // 145: mvccpb.Event
+	(*ChecksumOp)(nil),                  // 79: pontoon.v1.ChecksumOp
+	(*ChecksumReply)(nil),               // 80: pontoon.v1.ChecksumReply
+	(*OpFrame)(nil),                     // 81: pontoon.v1.OpFrame
+	(*OpCall)(nil),                      // 82: pontoon.v1.OpCall
+	(*OpReplyFrame)(nil),                // 83: pontoon.v1.OpReplyFrame
+	(*OpReply)(nil),                     // 84: pontoon.v1.OpReply
+	(*RaftMessage)(nil),                 // 85: pontoon.v1.RaftMessage
+	(*ClosedUpdate)(nil),                // 86: pontoon.v1.ClosedUpdate
+	(*ClosedEnter)(nil),                 // 87: pontoon.v1.ClosedEnter
+	(*RaftFrame)(nil),                   // 88: pontoon.v1.RaftFrame
+	(*RaftAck)(nil),                     // 89: pontoon.v1.RaftAck
+	(*SnapshotChunk)(nil),               // 90: pontoon.v1.SnapshotChunk
+	(*SnapshotHeader)(nil),              // 91: pontoon.v1.SnapshotHeader
+	(*SnapshotAck)(nil),                 // 92: pontoon.v1.SnapshotAck
+	(*SequenceAsk)(nil),                 // 93: pontoon.v1.SequenceAsk
+	(*Epochs)(nil),                      // 94: pontoon.v1.Epochs
+	(*SequenceReply)(nil),               // 95: pontoon.v1.SequenceReply
+	(*FeedRequest)(nil),                 // 96: pontoon.v1.FeedRequest
+	(*FeedMessage)(nil),                 // 97: pontoon.v1.FeedMessage
+	(*Checkpoint)(nil),                  // 98: pontoon.v1.Checkpoint
+	(*GossipPacket)(nil),                // 99: pontoon.v1.GossipPacket
+	(*DescribeRequest)(nil),             // 100: pontoon.v1.DescribeRequest
+	(*DescribeReply)(nil),               // 101: pontoon.v1.DescribeReply
+	(*LocalityTier)(nil),                // 102: pontoon.v1.LocalityTier
+	(*NodeRecord)(nil),                  // 103: pontoon.v1.NodeRecord
+	(*Settings)(nil),                    // 104: pontoon.v1.Settings
+	(*OperatorStep)(nil),                // 105: pontoon.v1.OperatorStep
+	(*OperatorStatus)(nil),              // 106: pontoon.v1.OperatorStatus
+	(*PlaceRequest)(nil),                // 107: pontoon.v1.PlaceRequest
+	(*ListOperators)(nil),               // 108: pontoon.v1.ListOperators
+	(*MoveReplica)(nil),                 // 109: pontoon.v1.MoveReplica
+	(*MergeRange)(nil),                  // 110: pontoon.v1.MergeRange
+	(*CancelOperator)(nil),              // 111: pontoon.v1.CancelOperator
+	(*PlaceReply)(nil),                  // 112: pontoon.v1.PlaceReply
+	(*ReportRequest)(nil),               // 113: pontoon.v1.ReportRequest
+	(*ReportReply)(nil),                 // 114: pontoon.v1.ReportReply
+	(*JoinRequest)(nil),                 // 115: pontoon.v1.JoinRequest
+	(*JoinReply)(nil),                   // 116: pontoon.v1.JoinReply
+	(*RangeChecksumRequest)(nil),        // 117: pontoon.v1.RangeChecksumRequest
+	(*RangeChecksumResponse)(nil),       // 118: pontoon.v1.RangeChecksumResponse
+	(*ReplicaChecksum)(nil),             // 119: pontoon.v1.ReplicaChecksum
+	(*RangeMergeRequest)(nil),           // 120: pontoon.v1.RangeMergeRequest
+	(*RangeMergeResponse)(nil),          // 121: pontoon.v1.RangeMergeResponse
+	(*RangeMoveRequest)(nil),            // 122: pontoon.v1.RangeMoveRequest
+	(*RangeMoveResponse)(nil),           // 123: pontoon.v1.RangeMoveResponse
+	(*NodeDrainRequest)(nil),            // 124: pontoon.v1.NodeDrainRequest
+	(*NodeDrainResponse)(nil),           // 125: pontoon.v1.NodeDrainResponse
+	(*NodeRemoveRequest)(nil),           // 126: pontoon.v1.NodeRemoveRequest
+	(*NodeRemoveResponse)(nil),          // 127: pontoon.v1.NodeRemoveResponse
+	(*PlacementOperatorsRequest)(nil),   // 128: pontoon.v1.PlacementOperatorsRequest
+	(*PlacementOperatorsResponse)(nil),  // 129: pontoon.v1.PlacementOperatorsResponse
+	(*PlacementCancelRequest)(nil),      // 130: pontoon.v1.PlacementCancelRequest
+	(*PlacementCancelResponse)(nil),     // 131: pontoon.v1.PlacementCancelResponse
+	(*PlacementSettingsRequest)(nil),    // 132: pontoon.v1.PlacementSettingsRequest
+	(*Setting)(nil),                     // 133: pontoon.v1.Setting
+	(*PlacementSettingsResponse)(nil),   // 134: pontoon.v1.PlacementSettingsResponse
+	(*RangeListRequest)(nil),            // 135: pontoon.v1.RangeListRequest
+	(*RangeListResponse)(nil),           // 136: pontoon.v1.RangeListResponse
+	(*RangeShowRequest)(nil),            // 137: pontoon.v1.RangeShowRequest
+	(*RangeShowResponse)(nil),           // 138: pontoon.v1.RangeShowResponse
+	(*RangeSplitRequest)(nil),           // 139: pontoon.v1.RangeSplitRequest
+	(*RangeSplitResponse)(nil),          // 140: pontoon.v1.RangeSplitResponse
+	(*RangeTransferLeaderRequest)(nil),  // 141: pontoon.v1.RangeTransferLeaderRequest
+	(*RangeTransferLeaderResponse)(nil), // 142: pontoon.v1.RangeTransferLeaderResponse
+	(*NodeListRequest)(nil),             // 143: pontoon.v1.NodeListRequest
+	(*NodeStatus)(nil),                  // 144: pontoon.v1.NodeStatus
+	(*NodeListResponse)(nil),            // 145: pontoon.v1.NodeListResponse
+	(*etcdserverpb.RangeRequest)(nil),   // 146: etcdserverpb.RangeRequest
+	(*mvccpb.KeyValue)(nil),             // 147: mvccpb.KeyValue
+	(*etcdserverpb.RequestOp)(nil),      // 148: etcdserverpb.RequestOp
+	(*etcdserverpb.ResponseOp)(nil),     // 149: etcdserverpb.ResponseOp
+	(*mvccpb.Event)(nil),                // 150: mvccpb.Event
 }
 var file_pontoon_proto_depIdxs = []int32{
 	0,   // 0: pontoon.v1.Replica.role:type_name -> pontoon.v1.ReplicaRole
@@ -10405,162 +10728,167 @@ var file_pontoon_proto_depIdxs = []int32{
 	73,  // 48: pontoon.v1.RangeOp.merge_step:type_name -> pontoon.v1.MergeStepOp
 	75,  // 49: pontoon.v1.RangeOp.wait_applied:type_name -> pontoon.v1.WaitAppliedOp
 	77,  // 50: pontoon.v1.RangeOp.split_point:type_name -> pontoon.v1.SplitPointOp
-	32,  // 51: pontoon.v1.RangeReply.error:type_name -> pontoon.v1.RangeError
-	34,  // 52: pontoon.v1.RangeReply.read:type_name -> pontoon.v1.ReadReply
-	36,  // 53: pontoon.v1.RangeReply.write:type_name -> pontoon.v1.WriteReply
-	38,  // 54: pontoon.v1.RangeReply.lock:type_name -> pontoon.v1.LockReply
-	40,  // 55: pontoon.v1.RangeReply.commit:type_name -> pontoon.v1.CommitReply
-	42,  // 56: pontoon.v1.RangeReply.abort:type_name -> pontoon.v1.AbortReply
-	44,  // 57: pontoon.v1.RangeReply.resolve:type_name -> pontoon.v1.ResolveReply
-	46,  // 58: pontoon.v1.RangeReply.forget:type_name -> pontoon.v1.ForgetReply
-	49,  // 59: pontoon.v1.RangeReply.sys_read:type_name -> pontoon.v1.SysReadReply
-	51,  // 60: pontoon.v1.RangeReply.sys_write:type_name -> pontoon.v1.SysWriteReply
-	53,  // 61: pontoon.v1.RangeReply.lease:type_name -> pontoon.v1.LeaseReply
-	55,  // 62: pontoon.v1.RangeReply.lease_keys:type_name -> pontoon.v1.LeaseKeysReply
-	58,  // 63: pontoon.v1.RangeReply.history:type_name -> pontoon.v1.HistoryReply
-	60,  // 64: pontoon.v1.RangeReply.hash:type_name -> pontoon.v1.HashReply
-	62,  // 65: pontoon.v1.RangeReply.split:type_name -> pontoon.v1.SplitReply
-	64,  // 66: pontoon.v1.RangeReply.transfer:type_name -> pontoon.v1.TransferReply
-	14,  // 67: pontoon.v1.RangeReply.status:type_name -> pontoon.v1.RangeStatus
-	67,  // 68: pontoon.v1.RangeReply.compact:type_name -> pontoon.v1.CompactReply
-	70,  // 69: pontoon.v1.RangeReply.change_replicas:type_name -> pontoon.v1.ChangeReplicasReply
-	72,  // 70: pontoon.v1.RangeReply.merge:type_name -> pontoon.v1.MergeReply
-	74,  // 71: pontoon.v1.RangeReply.merge_step:type_name -> pontoon.v1.MergeStepReply
-	76,  // 72: pontoon.v1.RangeReply.wait_applied:type_name -> pontoon.v1.WaitAppliedReply
-	78,  // 73: pontoon.v1.RangeReply.split_point:type_name -> pontoon.v1.SplitPointReply
-	5,   // 74: pontoon.v1.RangeError.code:type_name -> pontoon.v1.RangeErrorCode
-	13,  // 75: pontoon.v1.RangeError.descriptors:type_name -> pontoon.v1.Descriptor
-	24,  // 76: pontoon.v1.RangeError.txn:type_name -> pontoon.v1.TxnID
-	141, // 77: pontoon.v1.ReadOp.request:type_name -> etcdserverpb.RangeRequest
-	24,  // 78: pontoon.v1.ReadOp.txn:type_name -> pontoon.v1.TxnID
-	142, // 79: pontoon.v1.ReadReply.kvs:type_name -> mvccpb.KeyValue
-	143, // 80: pontoon.v1.WriteOp.request:type_name -> etcdserverpb.RequestOp
-	144, // 81: pontoon.v1.WriteReply.response:type_name -> etcdserverpb.ResponseOp
-	24,  // 82: pontoon.v1.LockOp.txn:type_name -> pontoon.v1.TxnID
-	25,  // 83: pontoon.v1.LockOp.locks:type_name -> pontoon.v1.LockSpan
-	11,  // 84: pontoon.v1.LockOp.participants:type_name -> pontoon.v1.Span
-	141, // 85: pontoon.v1.LockOp.reads:type_name -> etcdserverpb.RangeRequest
-	34,  // 86: pontoon.v1.LockReply.reads:type_name -> pontoon.v1.ReadReply
-	28,  // 87: pontoon.v1.LockReply.lease:type_name -> pontoon.v1.LeaseRecord
-	142, // 88: pontoon.v1.LockReply.lease_keys:type_name -> mvccpb.KeyValue
-	24,  // 89: pontoon.v1.CommitOp.txn:type_name -> pontoon.v1.TxnID
-	22,  // 90: pontoon.v1.CommitOp.effects:type_name -> pontoon.v1.Effect
-	11,  // 91: pontoon.v1.CommitOp.participants:type_name -> pontoon.v1.Span
-	24,  // 92: pontoon.v1.AbortOp.txn:type_name -> pontoon.v1.TxnID
-	27,  // 93: pontoon.v1.AbortReply.committed:type_name -> pontoon.v1.TxnRecord
-	24,  // 94: pontoon.v1.ResolveOp.txn:type_name -> pontoon.v1.TxnID
-	22,  // 95: pontoon.v1.ResolveOp.effects:type_name -> pontoon.v1.Effect
-	24,  // 96: pontoon.v1.ForgetOp.txn:type_name -> pontoon.v1.TxnID
-	48,  // 97: pontoon.v1.SysReadReply.records:type_name -> pontoon.v1.SysRecord
-	48,  // 98: pontoon.v1.SysWriteOp.puts:type_name -> pontoon.v1.SysRecord
-	48,  // 99: pontoon.v1.SysWriteOp.conditions:type_name -> pontoon.v1.SysRecord
-	6,   // 100: pontoon.v1.LeaseOp.kind:type_name -> pontoon.v1.LeaseOpKind
-	11,  // 101: pontoon.v1.LeaseOp.register:type_name -> pontoon.v1.Span
-	28,  // 102: pontoon.v1.LeaseOp.checkpoints:type_name -> pontoon.v1.LeaseRecord
-	28,  // 103: pontoon.v1.LeaseReply.record:type_name -> pontoon.v1.LeaseRecord
-	28,  // 104: pontoon.v1.LeaseReply.leases:type_name -> pontoon.v1.LeaseRecord
-	145, // 105: pontoon.v1.ChangeEvent.event:type_name -> mvccpb.Event
-	57,  // 106: pontoon.v1.HistoryReply.events:type_name -> pontoon.v1.ChangeEvent
-	13,  // 107: pontoon.v1.SplitReply.left:type_name -> pontoon.v1.Descriptor
-	13,  // 108: pontoon.v1.SplitReply.right:type_name -> pontoon.v1.Descriptor
-	7,   // 109: pontoon.v1.ReplicaStep.kind:type_name -> pontoon.v1.ReplicaStepKind
-	68,  // 110: pontoon.v1.ChangeReplicasOp.steps:type_name -> pontoon.v1.ReplicaStep
-	13,  // 111: pontoon.v1.ChangeReplicasReply.desc:type_name -> pontoon.v1.Descriptor
-	13,  // 112: pontoon.v1.MergeReply.merged:type_name -> pontoon.v1.Descriptor
-	19,  // 113: pontoon.v1.MergeStepOp.step:type_name -> pontoon.v1.MergeStep
-	8,   // 114: pontoon.v1.SplitPointOp.by:type_name -> pontoon.v1.SplitBy
-	80,  // 115: pontoon.v1.OpFrame.calls:type_name -> pontoon.v1.OpCall
-	30,  // 116: pontoon.v1.OpCall.op:type_name -> pontoon.v1.RangeOp
-	82,  // 117: pontoon.v1.OpReplyFrame.replies:type_name -> pontoon.v1.OpReply
-	31,  // 118: pontoon.v1.OpReply.reply:type_name -> pontoon.v1.RangeReply
-	85,  // 119: pontoon.v1.ClosedUpdate.enter:type_name -> pontoon.v1.ClosedEnter
-	83,  // 120: pontoon.v1.RaftFrame.messages:type_name -> pontoon.v1.RaftMessage
-	84,  // 121: pontoon.v1.RaftFrame.closed:type_name -> pontoon.v1.ClosedUpdate
-	89,  // 122: pontoon.v1.SnapshotChunk.header:type_name -> pontoon.v1.SnapshotHeader
-	83,  // 123: pontoon.v1.SnapshotHeader.message:type_name -> pontoon.v1.RaftMessage
-	13,  // 124: pontoon.v1.SnapshotHeader.desc:type_name -> pontoon.v1.Descriptor
-	92,  // 125: pontoon.v1.SequenceAsk.epochs:type_name -> pontoon.v1.Epochs
-	92,  // 126: pontoon.v1.SequenceReply.epochs:type_name -> pontoon.v1.Epochs
-	11,  // 127: pontoon.v1.FeedRequest.span:type_name -> pontoon.v1.Span
-	57,  // 128: pontoon.v1.FeedMessage.events:type_name -> pontoon.v1.ChangeEvent
-	96,  // 129: pontoon.v1.FeedMessage.checkpoint:type_name -> pontoon.v1.Checkpoint
-	32,  // 130: pontoon.v1.FeedMessage.ended:type_name -> pontoon.v1.RangeError
-	11,  // 131: pontoon.v1.Checkpoint.span:type_name -> pontoon.v1.Span
-	14,  // 132: pontoon.v1.DescribeReply.ranges:type_name -> pontoon.v1.RangeStatus
-	100, // 133: pontoon.v1.NodeRecord.locality:type_name -> pontoon.v1.LocalityTier
-	9,   // 134: pontoon.v1.NodeRecord.state:type_name -> pontoon.v1.NodeState
-	103, // 135: pontoon.v1.OperatorStatus.steps:type_name -> pontoon.v1.OperatorStep
-	106, // 136: pontoon.v1.PlaceRequest.list:type_name -> pontoon.v1.ListOperators
-	107, // 137: pontoon.v1.PlaceRequest.move:type_name -> pontoon.v1.MoveReplica
-	109, // 138: pontoon.v1.PlaceRequest.cancel:type_name -> pontoon.v1.CancelOperator
-	108, // 139: pontoon.v1.PlaceRequest.merge:type_name -> pontoon.v1.MergeRange
-	104, // 140: pontoon.v1.PlaceReply.operators:type_name -> pontoon.v1.OperatorStatus
-	14,  // 141: pontoon.v1.ReportReply.led:type_name -> pontoon.v1.RangeStatus
-	100, // 142: pontoon.v1.JoinRequest.locality:type_name -> pontoon.v1.LocalityTier
-	101, // 143: pontoon.v1.JoinReply.node:type_name -> pontoon.v1.NodeRecord
-	101, // 144: pontoon.v1.JoinReply.nodes:type_name -> pontoon.v1.NodeRecord
-	13,  // 145: pontoon.v1.JoinReply.ranges:type_name -> pontoon.v1.Descriptor
-	104, // 146: pontoon.v1.RangeMergeResponse.operator:type_name -> pontoon.v1.OperatorStatus
-	104, // 147: pontoon.v1.RangeMoveResponse.operator:type_name -> pontoon.v1.OperatorStatus
-	139, // 148: pontoon.v1.NodeDrainResponse.node:type_name -> pontoon.v1.NodeStatus
-	104, // 149: pontoon.v1.PlacementOperatorsResponse.operators:type_name -> pontoon.v1.OperatorStatus
-	128, // 150: pontoon.v1.PlacementSettingsRequest.set:type_name -> pontoon.v1.Setting
-	128, // 151: pontoon.v1.PlacementSettingsResponse.settings:type_name -> pontoon.v1.Setting
-	14,  // 152: pontoon.v1.RangeListResponse.ranges:type_name -> pontoon.v1.RangeStatus
-	14,  // 153: pontoon.v1.RangeShowResponse.replicas:type_name -> pontoon.v1.RangeStatus
-	13,  // 154: pontoon.v1.RangeSplitResponse.left:type_name -> pontoon.v1.Descriptor
-	13,  // 155: pontoon.v1.RangeSplitResponse.right:type_name -> pontoon.v1.Descriptor
-	100, // 156: pontoon.v1.NodeStatus.locality:type_name -> pontoon.v1.LocalityTier
-	139, // 157: pontoon.v1.NodeListResponse.nodes:type_name -> pontoon.v1.NodeStatus
-	86,  // 158: pontoon.v1.Peer.Raft:input_type -> pontoon.v1.RaftFrame
-	88,  // 159: pontoon.v1.Peer.RaftSnapshot:input_type -> pontoon.v1.SnapshotChunk
-	79,  // 160: pontoon.v1.Peer.Ops:input_type -> pontoon.v1.OpFrame
-	91,  // 161: pontoon.v1.Peer.Sequence:input_type -> pontoon.v1.SequenceAsk
-	94,  // 162: pontoon.v1.Peer.Feed:input_type -> pontoon.v1.FeedRequest
-	97,  // 163: pontoon.v1.Peer.Gossip:input_type -> pontoon.v1.GossipPacket
-	98,  // 164: pontoon.v1.Peer.Describe:input_type -> pontoon.v1.DescribeRequest
-	111, // 165: pontoon.v1.Peer.Report:input_type -> pontoon.v1.ReportRequest
-	105, // 166: pontoon.v1.Peer.Place:input_type -> pontoon.v1.PlaceRequest
-	113, // 167: pontoon.v1.Peer.Join:input_type -> pontoon.v1.JoinRequest
-	130, // 168: pontoon.v1.Admin.RangeList:input_type -> pontoon.v1.RangeListRequest
-	132, // 169: pontoon.v1.Admin.RangeShow:input_type -> pontoon.v1.RangeShowRequest
-	134, // 170: pontoon.v1.Admin.RangeSplit:input_type -> pontoon.v1.RangeSplitRequest
-	136, // 171: pontoon.v1.Admin.RangeTransferLeader:input_type -> pontoon.v1.RangeTransferLeaderRequest
-	115, // 172: pontoon.v1.Admin.RangeMerge:input_type -> pontoon.v1.RangeMergeRequest
-	117, // 173: pontoon.v1.Admin.RangeMove:input_type -> pontoon.v1.RangeMoveRequest
-	138, // 174: pontoon.v1.Admin.NodeList:input_type -> pontoon.v1.NodeListRequest
-	119, // 175: pontoon.v1.Admin.NodeDrain:input_type -> pontoon.v1.NodeDrainRequest
-	121, // 176: pontoon.v1.Admin.NodeRemove:input_type -> pontoon.v1.NodeRemoveRequest
-	123, // 177: pontoon.v1.Admin.PlacementOperators:input_type -> pontoon.v1.PlacementOperatorsRequest
-	125, // 178: pontoon.v1.Admin.PlacementCancel:input_type -> pontoon.v1.PlacementCancelRequest
-	127, // 179: pontoon.v1.Admin.PlacementSettings:input_type -> pontoon.v1.PlacementSettingsRequest
-	87,  // 180: pontoon.v1.Peer.Raft:output_type -> pontoon.v1.RaftAck
-	90,  // 181: pontoon.v1.Peer.RaftSnapshot:output_type -> pontoon.v1.SnapshotAck
-	81,  // 182: pontoon.v1.Peer.Ops:output_type -> pontoon.v1.OpReplyFrame
-	93,  // 183: pontoon.v1.Peer.Sequence:output_type -> pontoon.v1.SequenceReply
-	95,  // 184: pontoon.v1.Peer.Feed:output_type -> pontoon.v1.FeedMessage
-	97,  // 185: pontoon.v1.Peer.Gossip:output_type -> pontoon.v1.GossipPacket
-	99,  // 186: pontoon.v1.Peer.Describe:output_type -> pontoon.v1.DescribeReply
-	112, // 187: pontoon.v1.Peer.Report:output_type -> pontoon.v1.ReportReply
-	110, // 188: pontoon.v1.Peer.Place:output_type -> pontoon.v1.PlaceReply
-	114, // 189: pontoon.v1.Peer.Join:output_type -> pontoon.v1.JoinReply
-	131, // 190: pontoon.v1.Admin.RangeList:output_type -> pontoon.v1.RangeListResponse
-	133, // 191: pontoon.v1.Admin.RangeShow:output_type -> pontoon.v1.RangeShowResponse
-	135, // 192: pontoon.v1.Admin.RangeSplit:output_type -> pontoon.v1.RangeSplitResponse
-	137, // 193: pontoon.v1.Admin.RangeTransferLeader:output_type -> pontoon.v1.RangeTransferLeaderResponse
-	116, // 194: pontoon.v1.Admin.RangeMerge:output_type -> pontoon.v1.RangeMergeResponse
-	118, // 195: pontoon.v1.Admin.RangeMove:output_type -> pontoon.v1.RangeMoveResponse
-	140, // 196: pontoon.v1.Admin.NodeList:output_type -> pontoon.v1.NodeListResponse
-	120, // 197: pontoon.v1.Admin.NodeDrain:output_type -> pontoon.v1.NodeDrainResponse
-	122, // 198: pontoon.v1.Admin.NodeRemove:output_type -> pontoon.v1.NodeRemoveResponse
-	124, // 199: pontoon.v1.Admin.PlacementOperators:output_type -> pontoon.v1.PlacementOperatorsResponse
-	126, // 200: pontoon.v1.Admin.PlacementCancel:output_type -> pontoon.v1.PlacementCancelResponse
-	129, // 201: pontoon.v1.Admin.PlacementSettings:output_type -> pontoon.v1.PlacementSettingsResponse
-	180, // [180:202] is the sub-list for method output_type
-	158, // [158:180] is the sub-list for method input_type
-	158, // [158:158] is the sub-list for extension type_name
-	158, // [158:158] is the sub-list for extension extendee
-	0,   // [0:158] is the sub-list for field type_name
+	79,  // 51: pontoon.v1.RangeOp.checksum:type_name -> pontoon.v1.ChecksumOp
+	32,  // 52: pontoon.v1.RangeReply.error:type_name -> pontoon.v1.RangeError
+	34,  // 53: pontoon.v1.RangeReply.read:type_name -> pontoon.v1.ReadReply
+	36,  // 54: pontoon.v1.RangeReply.write:type_name -> pontoon.v1.WriteReply
+	38,  // 55: pontoon.v1.RangeReply.lock:type_name -> pontoon.v1.LockReply
+	40,  // 56: pontoon.v1.RangeReply.commit:type_name -> pontoon.v1.CommitReply
+	42,  // 57: pontoon.v1.RangeReply.abort:type_name -> pontoon.v1.AbortReply
+	44,  // 58: pontoon.v1.RangeReply.resolve:type_name -> pontoon.v1.ResolveReply
+	46,  // 59: pontoon.v1.RangeReply.forget:type_name -> pontoon.v1.ForgetReply
+	49,  // 60: pontoon.v1.RangeReply.sys_read:type_name -> pontoon.v1.SysReadReply
+	51,  // 61: pontoon.v1.RangeReply.sys_write:type_name -> pontoon.v1.SysWriteReply
+	53,  // 62: pontoon.v1.RangeReply.lease:type_name -> pontoon.v1.LeaseReply
+	55,  // 63: pontoon.v1.RangeReply.lease_keys:type_name -> pontoon.v1.LeaseKeysReply
+	58,  // 64: pontoon.v1.RangeReply.history:type_name -> pontoon.v1.HistoryReply
+	60,  // 65: pontoon.v1.RangeReply.hash:type_name -> pontoon.v1.HashReply
+	62,  // 66: pontoon.v1.RangeReply.split:type_name -> pontoon.v1.SplitReply
+	64,  // 67: pontoon.v1.RangeReply.transfer:type_name -> pontoon.v1.TransferReply
+	14,  // 68: pontoon.v1.RangeReply.status:type_name -> pontoon.v1.RangeStatus
+	67,  // 69: pontoon.v1.RangeReply.compact:type_name -> pontoon.v1.CompactReply
+	70,  // 70: pontoon.v1.RangeReply.change_replicas:type_name -> pontoon.v1.ChangeReplicasReply
+	72,  // 71: pontoon.v1.RangeReply.merge:type_name -> pontoon.v1.MergeReply
+	74,  // 72: pontoon.v1.RangeReply.merge_step:type_name -> pontoon.v1.MergeStepReply
+	76,  // 73: pontoon.v1.RangeReply.wait_applied:type_name -> pontoon.v1.WaitAppliedReply
+	78,  // 74: pontoon.v1.RangeReply.split_point:type_name -> pontoon.v1.SplitPointReply
+	80,  // 75: pontoon.v1.RangeReply.checksum:type_name -> pontoon.v1.ChecksumReply
+	5,   // 76: pontoon.v1.RangeError.code:type_name -> pontoon.v1.RangeErrorCode
+	13,  // 77: pontoon.v1.RangeError.descriptors:type_name -> pontoon.v1.Descriptor
+	24,  // 78: pontoon.v1.RangeError.txn:type_name -> pontoon.v1.TxnID
+	146, // 79: pontoon.v1.ReadOp.request:type_name -> etcdserverpb.RangeRequest
+	24,  // 80: pontoon.v1.ReadOp.txn:type_name -> pontoon.v1.TxnID
+	147, // 81: pontoon.v1.ReadReply.kvs:type_name -> mvccpb.KeyValue
+	148, // 82: pontoon.v1.WriteOp.request:type_name -> etcdserverpb.RequestOp
+	149, // 83: pontoon.v1.WriteReply.response:type_name -> etcdserverpb.ResponseOp
+	24,  // 84: pontoon.v1.LockOp.txn:type_name -> pontoon.v1.TxnID
+	25,  // 85: pontoon.v1.LockOp.locks:type_name -> pontoon.v1.LockSpan
+	11,  // 86: pontoon.v1.LockOp.participants:type_name -> pontoon.v1.Span
+	146, // 87: pontoon.v1.LockOp.reads:type_name -> etcdserverpb.RangeRequest
+	34,  // 88: pontoon.v1.LockReply.reads:type_name -> pontoon.v1.ReadReply
+	28,  // 89: pontoon.v1.LockReply.lease:type_name -> pontoon.v1.LeaseRecord
+	147, // 90: pontoon.v1.LockReply.lease_keys:type_name -> mvccpb.KeyValue
+	24,  // 91: pontoon.v1.CommitOp.txn:type_name -> pontoon.v1.TxnID
+	22,  // 92: pontoon.v1.CommitOp.effects:type_name -> pontoon.v1.Effect
+	11,  // 93: pontoon.v1.CommitOp.participants:type_name -> pontoon.v1.Span
+	24,  // 94: pontoon.v1.AbortOp.txn:type_name -> pontoon.v1.TxnID
+	27,  // 95: pontoon.v1.AbortReply.committed:type_name -> pontoon.v1.TxnRecord
+	24,  // 96: pontoon.v1.ResolveOp.txn:type_name -> pontoon.v1.TxnID
+	22,  // 97: pontoon.v1.ResolveOp.effects:type_name -> pontoon.v1.Effect
+	24,  // 98: pontoon.v1.ForgetOp.txn:type_name -> pontoon.v1.TxnID
+	48,  // 99: pontoon.v1.SysReadReply.records:type_name -> pontoon.v1.SysRecord
+	48,  // 100: pontoon.v1.SysWriteOp.puts:type_name -> pontoon.v1.SysRecord
+	48,  // 101: pontoon.v1.SysWriteOp.conditions:type_name -> pontoon.v1.SysRecord
+	6,   // 102: pontoon.v1.LeaseOp.kind:type_name -> pontoon.v1.LeaseOpKind
+	11,  // 103: pontoon.v1.LeaseOp.register:type_name -> pontoon.v1.Span
+	28,  // 104: pontoon.v1.LeaseOp.checkpoints:type_name -> pontoon.v1.LeaseRecord
+	28,  // 105: pontoon.v1.LeaseReply.record:type_name -> pontoon.v1.LeaseRecord
+	28,  // 106: pontoon.v1.LeaseReply.leases:type_name -> pontoon.v1.LeaseRecord
+	150, // 107: pontoon.v1.ChangeEvent.event:type_name -> mvccpb.Event
+	57,  // 108: pontoon.v1.HistoryReply.events:type_name -> pontoon.v1.ChangeEvent
+	13,  // 109: pontoon.v1.SplitReply.left:type_name -> pontoon.v1.Descriptor
+	13,  // 110: pontoon.v1.SplitReply.right:type_name -> pontoon.v1.Descriptor
+	7,   // 111: pontoon.v1.ReplicaStep.kind:type_name -> pontoon.v1.ReplicaStepKind
+	68,  // 112: pontoon.v1.ChangeReplicasOp.steps:type_name -> pontoon.v1.ReplicaStep
+	13,  // 113: pontoon.v1.ChangeReplicasReply.desc:type_name -> pontoon.v1.Descriptor
+	13,  // 114: pontoon.v1.MergeReply.merged:type_name -> pontoon.v1.Descriptor
+	19,  // 115: pontoon.v1.MergeStepOp.step:type_name -> pontoon.v1.MergeStep
+	8,   // 116: pontoon.v1.SplitPointOp.by:type_name -> pontoon.v1.SplitBy
+	82,  // 117: pontoon.v1.OpFrame.calls:type_name -> pontoon.v1.OpCall
+	30,  // 118: pontoon.v1.OpCall.op:type_name -> pontoon.v1.RangeOp
+	84,  // 119: pontoon.v1.OpReplyFrame.replies:type_name -> pontoon.v1.OpReply
+	31,  // 120: pontoon.v1.OpReply.reply:type_name -> pontoon.v1.RangeReply
+	87,  // 121: pontoon.v1.ClosedUpdate.enter:type_name -> pontoon.v1.ClosedEnter
+	85,  // 122: pontoon.v1.RaftFrame.messages:type_name -> pontoon.v1.RaftMessage
+	86,  // 123: pontoon.v1.RaftFrame.closed:type_name -> pontoon.v1.ClosedUpdate
+	91,  // 124: pontoon.v1.SnapshotChunk.header:type_name -> pontoon.v1.SnapshotHeader
+	85,  // 125: pontoon.v1.SnapshotHeader.message:type_name -> pontoon.v1.RaftMessage
+	13,  // 126: pontoon.v1.SnapshotHeader.desc:type_name -> pontoon.v1.Descriptor
+	94,  // 127: pontoon.v1.SequenceAsk.epochs:type_name -> pontoon.v1.Epochs
+	94,  // 128: pontoon.v1.SequenceReply.epochs:type_name -> pontoon.v1.Epochs
+	11,  // 129: pontoon.v1.FeedRequest.span:type_name -> pontoon.v1.Span
+	57,  // 130: pontoon.v1.FeedMessage.events:type_name -> pontoon.v1.ChangeEvent
+	98,  // 131: pontoon.v1.FeedMessage.checkpoint:type_name -> pontoon.v1.Checkpoint
+	32,  // 132: pontoon.v1.FeedMessage.ended:type_name -> pontoon.v1.RangeError
+	11,  // 133: pontoon.v1.Checkpoint.span:type_name -> pontoon.v1.Span
+	14,  // 134: pontoon.v1.DescribeReply.ranges:type_name -> pontoon.v1.RangeStatus
+	102, // 135: pontoon.v1.NodeRecord.locality:type_name -> pontoon.v1.LocalityTier
+	9,   // 136: pontoon.v1.NodeRecord.state:type_name -> pontoon.v1.NodeState
+	105, // 137: pontoon.v1.OperatorStatus.steps:type_name -> pontoon.v1.OperatorStep
+	108, // 138: pontoon.v1.PlaceRequest.list:type_name -> pontoon.v1.ListOperators
+	109, // 139: pontoon.v1.PlaceRequest.move:type_name -> pontoon.v1.MoveReplica
+	111, // 140: pontoon.v1.PlaceRequest.cancel:type_name -> pontoon.v1.CancelOperator
+	110, // 141: pontoon.v1.PlaceRequest.merge:type_name -> pontoon.v1.MergeRange
+	106, // 142: pontoon.v1.PlaceReply.operators:type_name -> pontoon.v1.OperatorStatus
+	14,  // 143: pontoon.v1.ReportReply.led:type_name -> pontoon.v1.RangeStatus
+	102, // 144: pontoon.v1.JoinRequest.locality:type_name -> pontoon.v1.LocalityTier
+	103, // 145: pontoon.v1.JoinReply.node:type_name -> pontoon.v1.NodeRecord
+	103, // 146: pontoon.v1.JoinReply.nodes:type_name -> pontoon.v1.NodeRecord
+	13,  // 147: pontoon.v1.JoinReply.ranges:type_name -> pontoon.v1.Descriptor
+	119, // 148: pontoon.v1.RangeChecksumResponse.replicas:type_name -> pontoon.v1.ReplicaChecksum
+	106, // 149: pontoon.v1.RangeMergeResponse.operator:type_name -> pontoon.v1.OperatorStatus
+	106, // 150: pontoon.v1.RangeMoveResponse.operator:type_name -> pontoon.v1.OperatorStatus
+	144, // 151: pontoon.v1.NodeDrainResponse.node:type_name -> pontoon.v1.NodeStatus
+	106, // 152: pontoon.v1.PlacementOperatorsResponse.operators:type_name -> pontoon.v1.OperatorStatus
+	133, // 153: pontoon.v1.PlacementSettingsRequest.set:type_name -> pontoon.v1.Setting
+	133, // 154: pontoon.v1.PlacementSettingsResponse.settings:type_name -> pontoon.v1.Setting
+	14,  // 155: pontoon.v1.RangeListResponse.ranges:type_name -> pontoon.v1.RangeStatus
+	14,  // 156: pontoon.v1.RangeShowResponse.replicas:type_name -> pontoon.v1.RangeStatus
+	13,  // 157: pontoon.v1.RangeSplitResponse.left:type_name -> pontoon.v1.Descriptor
+	13,  // 158: pontoon.v1.RangeSplitResponse.right:type_name -> pontoon.v1.Descriptor
+	102, // 159: pontoon.v1.NodeStatus.locality:type_name -> pontoon.v1.LocalityTier
+	144, // 160: pontoon.v1.NodeListResponse.nodes:type_name -> pontoon.v1.NodeStatus
+	88,  // 161: pontoon.v1.Peer.Raft:input_type -> pontoon.v1.RaftFrame
+	90,  // 162: pontoon.v1.Peer.RaftSnapshot:input_type -> pontoon.v1.SnapshotChunk
+	81,  // 163: pontoon.v1.Peer.Ops:input_type -> pontoon.v1.OpFrame
+	93,  // 164: pontoon.v1.Peer.Sequence:input_type -> pontoon.v1.SequenceAsk
+	96,  // 165: pontoon.v1.Peer.Feed:input_type -> pontoon.v1.FeedRequest
+	99,  // 166: pontoon.v1.Peer.Gossip:input_type -> pontoon.v1.GossipPacket
+	100, // 167: pontoon.v1.Peer.Describe:input_type -> pontoon.v1.DescribeRequest
+	113, // 168: pontoon.v1.Peer.Report:input_type -> pontoon.v1.ReportRequest
+	107, // 169: pontoon.v1.Peer.Place:input_type -> pontoon.v1.PlaceRequest
+	115, // 170: pontoon.v1.Peer.Join:input_type -> pontoon.v1.JoinRequest
+	135, // 171: pontoon.v1.Admin.RangeList:input_type -> pontoon.v1.RangeListRequest
+	137, // 172: pontoon.v1.Admin.RangeShow:input_type -> pontoon.v1.RangeShowRequest
+	139, // 173: pontoon.v1.Admin.RangeSplit:input_type -> pontoon.v1.RangeSplitRequest
+	141, // 174: pontoon.v1.Admin.RangeTransferLeader:input_type -> pontoon.v1.RangeTransferLeaderRequest
+	120, // 175: pontoon.v1.Admin.RangeMerge:input_type -> pontoon.v1.RangeMergeRequest
+	117, // 176: pontoon.v1.Admin.RangeChecksum:input_type -> pontoon.v1.RangeChecksumRequest
+	122, // 177: pontoon.v1.Admin.RangeMove:input_type -> pontoon.v1.RangeMoveRequest
+	143, // 178: pontoon.v1.Admin.NodeList:input_type -> pontoon.v1.NodeListRequest
+	124, // 179: pontoon.v1.Admin.NodeDrain:input_type -> pontoon.v1.NodeDrainRequest
+	126, // 180: pontoon.v1.Admin.NodeRemove:input_type -> pontoon.v1.NodeRemoveRequest
+	128, // 181: pontoon.v1.Admin.PlacementOperators:input_type -> pontoon.v1.PlacementOperatorsRequest
+	130, // 182: pontoon.v1.Admin.PlacementCancel:input_type -> pontoon.v1.PlacementCancelRequest
+	132, // 183: pontoon.v1.Admin.PlacementSettings:input_type -> pontoon.v1.PlacementSettingsRequest
+	89,  // 184: pontoon.v1.Peer.Raft:output_type -> pontoon.v1.RaftAck
+	92,  // 185: pontoon.v1.Peer.RaftSnapshot:output_type -> pontoon.v1.SnapshotAck
+	83,  // 186: pontoon.v1.Peer.Ops:output_type -> pontoon.v1.OpReplyFrame
+	95,  // 187: pontoon.v1.Peer.Sequence:output_type -> pontoon.v1.SequenceReply
+	97,  // 188: pontoon.v1.Peer.Feed:output_type -> pontoon.v1.FeedMessage
+	99,  // 189: pontoon.v1.Peer.Gossip:output_type -> pontoon.v1.GossipPacket
+	101, // 190: pontoon.v1.Peer.Describe:output_type -> pontoon.v1.DescribeReply
+	114, // 191: pontoon.v1.Peer.Report:output_type -> pontoon.v1.ReportReply
+	112, // 192: pontoon.v1.Peer.Place:output_type -> pontoon.v1.PlaceReply
+	116, // 193: pontoon.v1.Peer.Join:output_type -> pontoon.v1.JoinReply
+	136, // 194: pontoon.v1.Admin.RangeList:output_type -> pontoon.v1.RangeListResponse
+	138, // 195: pontoon.v1.Admin.RangeShow:output_type -> pontoon.v1.RangeShowResponse
+	140, // 196: pontoon.v1.Admin.RangeSplit:output_type -> pontoon.v1.RangeSplitResponse
+	142, // 197: pontoon.v1.Admin.RangeTransferLeader:output_type -> pontoon.v1.RangeTransferLeaderResponse
+	121, // 198: pontoon.v1.Admin.RangeMerge:output_type -> pontoon.v1.RangeMergeResponse
+	118, // 199: pontoon.v1.Admin.RangeChecksum:output_type -> pontoon.v1.RangeChecksumResponse
+	123, // 200: pontoon.v1.Admin.RangeMove:output_type -> pontoon.v1.RangeMoveResponse
+	145, // 201: pontoon.v1.Admin.NodeList:output_type -> pontoon.v1.NodeListResponse
+	125, // 202: pontoon.v1.Admin.NodeDrain:output_type -> pontoon.v1.NodeDrainResponse
+	127, // 203: pontoon.v1.Admin.NodeRemove:output_type -> pontoon.v1.NodeRemoveResponse
+	129, // 204: pontoon.v1.Admin.PlacementOperators:output_type -> pontoon.v1.PlacementOperatorsResponse
+	131, // 205: pontoon.v1.Admin.PlacementCancel:output_type -> pontoon.v1.PlacementCancelResponse
+	134, // 206: pontoon.v1.Admin.PlacementSettings:output_type -> pontoon.v1.PlacementSettingsResponse
+	184, // [184:207] is the sub-list for method output_type
+	161, // [161:184] is the sub-list for method input_type
+	161, // [161:161] is the sub-list for extension type_name
+	161, // [161:161] is the sub-list for extension extendee
+	0,   // [0:161] is the sub-list for field type_name
 }
 
 func init() { file_pontoon_proto_init() }
@@ -10591,6 +10919,7 @@ func file_pontoon_proto_init() {
 		(*RangeOp_MergeStep)(nil),
 		(*RangeOp_WaitApplied)(nil),
 		(*RangeOp_SplitPoint)(nil),
+		(*RangeOp_Checksum)(nil),
 	}
 	file_pontoon_proto_msgTypes[20].OneofWrappers = []any{
 		(*RangeReply_Read)(nil),
@@ -10615,8 +10944,9 @@ func file_pontoon_proto_init() {
 		(*RangeReply_MergeStep)(nil),
 		(*RangeReply_WaitApplied)(nil),
 		(*RangeReply_SplitPoint)(nil),
+		(*RangeReply_Checksum)(nil),
 	}
-	file_pontoon_proto_msgTypes[94].OneofWrappers = []any{
+	file_pontoon_proto_msgTypes[96].OneofWrappers = []any{
 		(*PlaceRequest_List)(nil),
 		(*PlaceRequest_Move)(nil),
 		(*PlaceRequest_Cancel)(nil),
@@ -10628,7 +10958,7 @@ func file_pontoon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pontoon_proto_rawDesc), len(file_pontoon_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   130,
+			NumMessages:   135,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -447,6 +447,7 @@ const (
 	Admin_RangeSplit_FullMethodName          = "/pontoon.v1.Admin/RangeSplit"
 	Admin_RangeTransferLeader_FullMethodName = "/pontoon.v1.Admin/RangeTransferLeader"
 	Admin_RangeMerge_FullMethodName          = "/pontoon.v1.Admin/RangeMerge"
+	Admin_RangeChecksum_FullMethodName       = "/pontoon.v1.Admin/RangeChecksum"
 	Admin_RangeMove_FullMethodName           = "/pontoon.v1.Admin/RangeMove"
 	Admin_NodeList_FullMethodName            = "/pontoon.v1.Admin/NodeList"
 	Admin_NodeDrain_FullMethodName           = "/pontoon.v1.Admin/NodeDrain"
@@ -467,6 +468,7 @@ type AdminClient interface {
 	RangeSplit(ctx context.Context, in *RangeSplitRequest, opts ...grpc.CallOption) (*RangeSplitResponse, error)
 	RangeTransferLeader(ctx context.Context, in *RangeTransferLeaderRequest, opts ...grpc.CallOption) (*RangeTransferLeaderResponse, error)
 	RangeMerge(ctx context.Context, in *RangeMergeRequest, opts ...grpc.CallOption) (*RangeMergeResponse, error)
+	RangeChecksum(ctx context.Context, in *RangeChecksumRequest, opts ...grpc.CallOption) (*RangeChecksumResponse, error)
 	RangeMove(ctx context.Context, in *RangeMoveRequest, opts ...grpc.CallOption) (*RangeMoveResponse, error)
 	NodeList(ctx context.Context, in *NodeListRequest, opts ...grpc.CallOption) (*NodeListResponse, error)
 	NodeDrain(ctx context.Context, in *NodeDrainRequest, opts ...grpc.CallOption) (*NodeDrainResponse, error)
@@ -528,6 +530,16 @@ func (c *adminClient) RangeMerge(ctx context.Context, in *RangeMergeRequest, opt
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RangeMergeResponse)
 	err := c.cc.Invoke(ctx, Admin_RangeMerge_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) RangeChecksum(ctx context.Context, in *RangeChecksumRequest, opts ...grpc.CallOption) (*RangeChecksumResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RangeChecksumResponse)
+	err := c.cc.Invoke(ctx, Admin_RangeChecksum_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -615,6 +627,7 @@ type AdminServer interface {
 	RangeSplit(context.Context, *RangeSplitRequest) (*RangeSplitResponse, error)
 	RangeTransferLeader(context.Context, *RangeTransferLeaderRequest) (*RangeTransferLeaderResponse, error)
 	RangeMerge(context.Context, *RangeMergeRequest) (*RangeMergeResponse, error)
+	RangeChecksum(context.Context, *RangeChecksumRequest) (*RangeChecksumResponse, error)
 	RangeMove(context.Context, *RangeMoveRequest) (*RangeMoveResponse, error)
 	NodeList(context.Context, *NodeListRequest) (*NodeListResponse, error)
 	NodeDrain(context.Context, *NodeDrainRequest) (*NodeDrainResponse, error)
@@ -646,6 +659,9 @@ func (UnimplementedAdminServer) RangeTransferLeader(context.Context, *RangeTrans
 }
 func (UnimplementedAdminServer) RangeMerge(context.Context, *RangeMergeRequest) (*RangeMergeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RangeMerge not implemented")
+}
+func (UnimplementedAdminServer) RangeChecksum(context.Context, *RangeChecksumRequest) (*RangeChecksumResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RangeChecksum not implemented")
 }
 func (UnimplementedAdminServer) RangeMove(context.Context, *RangeMoveRequest) (*RangeMoveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RangeMove not implemented")
@@ -775,6 +791,24 @@ func _Admin_RangeMerge_Handler(srv interface{}, ctx context.Context, dec func(in
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AdminServer).RangeMerge(ctx, req.(*RangeMergeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_RangeChecksum_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RangeChecksumRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).RangeChecksum(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_RangeChecksum_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).RangeChecksum(ctx, req.(*RangeChecksumRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -931,6 +965,10 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RangeMerge",
 			Handler:    _Admin_RangeMerge_Handler,
+		},
+		{
+			MethodName: "RangeChecksum",
+			Handler:    _Admin_RangeChecksum_Handler,
 		},
 		{
 			MethodName: "RangeMove",
