@@ -10,6 +10,9 @@ SEED     ?= 1
 OPS      ?= 200000
 NODES    ?= 3
 SPLITS   ?= 50
+MERGES   ?= 0
+MOVES    ?= 0
+TRANSFERS ?= 0
 DURATION ?= 60s
 ROUNDS   ?= 3
 FLOOR    ?= 0.7
@@ -45,8 +48,9 @@ etcd: ## build real etcd and etcdctl 3.7.3 into bin/
 	cd $(ORACLE) && $(GO) build -o ../../bin/etcd ./cmd/etcd && $(GO) build -o ../../bin/etcdctl ./cmd/etcdctl
 
 .PHONY: diff
-diff: build ## differential test against real etcd: OPS= SEED= NODES= SPLITS=
-	cd $(ORACLE) && PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) run ./cmd/diff -ops $(OPS) -seed $(SEED) -nodes $(NODES) -splits $(SPLITS)
+diff: build ## differential test against real etcd: OPS= SEED= NODES= SPLITS= MERGES= MOVES= TRANSFERS=
+	cd $(ORACLE) && PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) run ./cmd/diff -ops $(OPS) -seed $(SEED) -nodes $(NODES) \
+		-splits $(SPLITS) -merges $(MERGES) -moves $(MOVES) -transfers $(TRANSFERS)
 
 .PHONY: robust
 robust: build ## real processes killed and restarted under load, histories checked: DURATION= SEED=

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -41,7 +40,8 @@ type Cluster struct {
 	Name string
 
 	endpoints []string
-	split     func(ctx context.Context, endpoint string, key []byte) error
+	ranges    *Ranges
+	logs      []func() string
 	stop      []func() error
 	removeDir string
 }
@@ -49,16 +49,16 @@ type Cluster struct {
 // Endpoints returns the client address (host:port) of every node.
 func (c *Cluster) Endpoints() []string { return c.endpoints }
 
-// CanSplit reports whether the cluster has ranges that can be split.
-func (c *Cluster) CanSplit() bool { return c.split != nil }
+// Ranges steers the ranges of the cluster; nil if it has none.
+func (c *Cluster) Ranges() *Ranges { return c.ranges }
 
-// Split splits the range that holds key, through the first node. It blocks until the
-// split is done.
-func (c *Cluster) Split(ctx context.Context, key []byte) error {
-	if c.split == nil {
-		return fmt.Errorf("cluster: %s has no ranges to split", c.Name)
+// Logs is the end of what each node has logged.
+func (c *Cluster) Logs() string {
+	var b strings.Builder
+	for i, log := range c.logs {
+		fmt.Fprintf(&b, "--- log of node %d\n%s\n", i+1, log())
 	}
-	return c.split(ctx, c.endpoints[0], key)
+	return b.String()
 }
 
 // Close stops all nodes at once and removes the temporary directory.

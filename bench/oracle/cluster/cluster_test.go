@@ -12,8 +12,8 @@ func TestEtcdStartsThreeNodesAndStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Endpoints()) != 3 || c.CanSplit() {
-		t.Fatalf("endpoints %v, can split %v", c.Endpoints(), c.CanSplit())
+	if len(c.Endpoints()) != 3 || c.Ranges() != nil {
+		t.Fatalf("endpoints %v, has ranges %v", c.Endpoints(), c.Ranges() != nil)
 	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@
 //	StartEtcd(n) ---- embed.Etcd x n (free ports, temporary directory)
 //	StartPontoon(n) - pontoon start x n --- GET /readyz until 200
 //	      |
-//	   Cluster{Endpoints, Split, Close}
+//	   Cluster{Endpoints, Ranges, Logs, Close}
 //
 // Invariants:
 //

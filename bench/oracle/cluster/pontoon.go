@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,13 +17,7 @@ func StartPontoon(o Options) (*Cluster, error) {
 		return nil, err
 	}
 	return start("pontoon", o, func(c *Cluster, l layout, o Options) error {
-		c.split = func(ctx context.Context, endpoint string, key []byte) error {
-			out, err := exec.CommandContext(ctx, bin, "range", "split", "--endpoints", endpoint, string(key)).CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("range split %q: %w: %s", key, err, strings.TrimSpace(string(out)))
-			}
-			return nil
-		}
+		c.ranges = &Ranges{bin: bin, endpoint: l.clients[0]}
 		nodes := make([]*process, 0, o.Nodes)
 		for i := range o.Nodes {
 			p, err := startProcess(bin, filepath.Join(l.dir, l.names[i]+".log"), pontoonArgs(l, i, o))
@@ -33,6 +26,7 @@ func StartPontoon(o Options) (*Cluster, error) {
 			}
 			nodes = append(nodes, p)
 			c.stop = append(c.stop, p.stop)
+			c.logs = append(c.logs, func() string { return string(p.logTail()) })
 		}
 		for i, p := range nodes {
 			if err := waitReady(l.clients[i], o.ReadyTimeout, p.exited); err != nil {

@@ -32,6 +32,8 @@ type Difference struct {
 	What string
 	// Oracle and Subject are the two answers as text.
 	Oracle, Subject string
+	// Logs is the end of what the subject has logged.
+	Logs string
 }
 
 func (d *Difference) Error() string {

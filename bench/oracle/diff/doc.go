@@ -9,8 +9,8 @@
 //	                                                                       Shrink
 //
 // It owns the text form of operations (op.go, refs.go), the generator (gen*.go), the
-// two sides of a run (side.go, call.go, stream.go), the comparison (compare.go,
-// ties.go, stale.go, watch.go) and the shrinker (shrink.go).
+// two sides of a run (side.go, call.go, stream.go, steer.go), the comparison (compare.go,
+// ties.go, stale.go, extend.go, watch.go) and the shrinker (shrink.go).
 //
 // Invariants:
 //

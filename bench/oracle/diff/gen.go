@@ -14,6 +14,9 @@ type Plan struct {
 	Ops int
 	// Splits is how often the subject is split, half of them at the start.
 	Splits int
+	// Merges, Moves and Transfers are how often, all during the run, ranges of the
+	// subject are merged, a replica is moved, and a leadership is.
+	Merges, Moves, Transfers int
 	// Expiries is how many leases are let expire; each takes some seconds.
 	Expiries int
 	// BarrierEvery is the number of operations between two comparisons of all
@@ -46,6 +49,7 @@ const (
 	baseStream   = maxStreams + 1 // is open all the time
 	maxWatchers  = 10             // on one stream, before it is closed
 	bigSize      = 100_000
+	maxPick      = 1 << 20 // more than there are choices
 )
 
 // Generator is the seeded source of operations.
@@ -60,6 +64,7 @@ type Generator struct {
 	closing bool        // the final comparison has been queued
 
 	splits, expiries, barriers schedule
+	merges, moves, transfers   schedule
 
 	kinds []weightedOp // what an operation is, by weight
 	total int          // of the weights
@@ -87,6 +92,7 @@ func NewGenerator(p Plan) *Generator {
 		g.total += k.weight
 	}
 	g.splits, g.expiries = spread(p.Ops, p.Splits-p.Splits/2), spread(p.Ops, p.Expiries)
+	g.merges, g.moves, g.transfers = spread(p.Ops, p.Merges), spread(p.Ops, p.Moves), spread(p.Ops, p.Transfers)
 	g.barriers = spread(p.Ops, p.Ops/p.BarrierEvery)
 	for range p.Splits / 2 {
 		g.queue = append(g.queue, g.split())
@@ -127,6 +133,14 @@ func (g *Generator) fill() bool {
 	g.push(g.pick())
 	if g.splits.due(g.made) {
 		g.queue = append(g.queue, g.split())
+	}
+	for _, steer := range []struct {
+		kind Kind
+		at   *schedule
+	}{{KindMerge, &g.merges}, {KindMove, &g.moves}, {KindTransfer, &g.transfers}} {
+		if steer.at.due(g.made) {
+			g.queue = append(g.queue, Op{Kind: steer.kind, Gateway: g.gateway(), N: g.rnd.IntN(maxPick), Msg: &pb.RangeRequest{}})
+		}
 	}
 	if g.expiries.due(g.made) {
 		req := &pb.LeaseGrantRequest{ID: expiringLease + g.rnd.Int64N(5), TTL: 1}

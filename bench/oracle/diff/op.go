@@ -33,6 +33,9 @@ const (
 	KindClose       Kind = "watch_close"  // WatchRequest, empty: closes stream N
 	KindWatch       Kind = "watch"        // WatchRequest, sent on stream N
 	KindSplit       Kind = "split"        // RangeRequest: the key to split the subject at
+	KindMerge       Kind = "merge"        // RangeRequest, empty: merges a range of the subject; N picks it
+	KindMove        Kind = "move"         // RangeRequest, empty: moves a replica; N picks
+	KindTransfer    Kind = "transfer"     // RangeRequest, empty: moves a leadership; N picks
 	KindBarrier     Kind = "barrier"      // RangeRequest, empty: compares watchers and contents
 	KindRaw         Kind = "raw"          // PutRequest: key is the gRPC method, value the request's bytes
 )
@@ -56,6 +59,9 @@ var newMessage = map[Kind]func() proto.Message{
 	KindClose:       func() proto.Message { return new(pb.WatchRequest) },
 	KindWatch:       func() proto.Message { return new(pb.WatchRequest) },
 	KindSplit:       func() proto.Message { return new(pb.RangeRequest) },
+	KindMerge:       func() proto.Message { return new(pb.RangeRequest) },
+	KindMove:        func() proto.Message { return new(pb.RangeRequest) },
+	KindTransfer:    func() proto.Message { return new(pb.RangeRequest) },
 	KindBarrier:     func() proto.Message { return new(pb.RangeRequest) },
 	KindRaw:         func() proto.Message { return new(pb.PutRequest) },
 }
@@ -67,7 +73,8 @@ type Op struct {
 	// stays on the gateway that opened it.
 	Gateway int
 	// N is the watch stream of the watch kinds, the number of keys of KindExpire,
-	// and the symbol that KindGrant gives to a lease whose id the server picks.
+	// the symbol that KindGrant gives to a lease whose id the server picks, and what
+	// picks among the subject's ranges and nodes.
 	N int
 	// Msg is the request, with revisions and leases as in refs.go. It is never
 	// changed after the operation was made.

@@ -12,7 +12,7 @@ import (
 
 // D1: every generated operation survives the round through its text form.
 func TestFormatAndParseAreInverse(t *testing.T) {
-	g := NewGenerator(Plan{Seed: 11, Ops: 20_000, Splits: 40, Expiries: 5})
+	g := NewGenerator(Plan{Seed: 11, Ops: 20_000, Splits: 40, Merges: 20, Moves: 20, Transfers: 20, Expiries: 5})
 	var ops []Op
 	for {
 		o, ok := g.Next(State{Now: 500, Compacted: 300})
@@ -38,7 +38,7 @@ func TestFormatAndParseAreInverse(t *testing.T) {
 
 func TestGeneratorIsSeededAndMakesEveryKind(t *testing.T) {
 	all := func(seed uint64) ([]string, map[Kind]int) {
-		g := NewGenerator(Plan{Seed: seed, Ops: 5000, Splits: 10, Expiries: 2})
+		g := NewGenerator(Plan{Seed: seed, Ops: 5000, Splits: 10, Merges: 3, Moves: 3, Transfers: 3, Expiries: 2})
 		var lines []string
 		kinds := map[Kind]int{}
 		for {

@@ -36,9 +36,11 @@ type Source interface {
 type Progress struct {
 	Ops, Revision, Watchers    atomic.Int64
 	Events                     atomic.Int64 // compared watch events
-	SplitsDone, SplitsRefused  atomic.Int64
 	ReadsStale, ProgressSilent atomic.Int64
+	LeasesExtended             atomic.Int64 // answers that show it
 	Answers, Refusals          atomic.Int64 // of these Refusals are errors on both sides
+
+	Splits, Merges, Moves, Transfers Tally
 
 	mu       sync.Mutex
 	slowest  Op
@@ -80,8 +82,8 @@ type Runner struct {
 	step     int // index of the current operation
 	watchers []*watcher
 	floors   []int64 // by gateway of the subject: the highest revision it answered
-	split    chan error
-	splitErr error
+	steering *steering
+	leases   leaseTerm
 }
 
 // Run runs a source against fresh targets. It returns the first difference, or an
@@ -107,9 +109,12 @@ func Run(ctx context.Context, oracle, subject Target, src Source, patience time.
 	}
 	defer r.hist.st.close()
 
+	if err := r.learnLeaseTerm(ctx); err != nil {
+		return nil, nil, err
+	}
 	executed, diff, err = r.loop(ctx, src)
-	if splitErr := r.awaitSplit(ctx); err == nil && diff == nil {
-		err = splitErr
+	if steerErr := r.awaitSteering(ctx); err == nil && diff == nil {
+		err = steerErr
 	}
 	return executed, diff, err
 }
@@ -179,8 +184,8 @@ func (r *Runner) one(ctx context.Context, o Op) (*Difference, error) {
 		return r.watchClose(ctx, o)
 	case KindWatch:
 		return r.watch(ctx, o, req.(*pb.WatchRequest))
-	case KindSplit:
-		return nil, r.startSplit(ctx, req.(*pb.RangeRequest).Key)
+	case KindSplit, KindMerge, KindMove, KindTransfer:
+		return nil, r.steer(ctx, o)
 	case KindBarrier:
 		return r.barrier(ctx, o)
 	}
@@ -208,6 +213,9 @@ func (r *Runner) both(ctx context.Context, o Op, req proto.Message) (answer, *Di
 		if !equalAnswers(oracle, subject) && onlySerializable(t) {
 			oracle, subject = r.retryStale(ctx, o, t)
 		}
+	}
+	if !equalAnswers(oracle, subject) {
+		r.alignExtended(ctx, oracle, subject)
 	}
 	return oracle, r.judge(o, req, oracle, subject)
 }
@@ -321,41 +329,4 @@ func (r *Runner) barrier(ctx context.Context, o Op) (*Difference, error) {
 	leases := Op{Kind: KindLeases, Gateway: o.Gateway, Msg: &pb.LeaseLeasesRequest{}}
 	_, diff := r.both(ctx, leases, leases.Msg)
 	return diff, nil
-}
-
-// startSplit splits the subject while the operations go on; one split at a time.
-func (r *Runner) startSplit(ctx context.Context, key []byte) error {
-	if r.subject.Split == nil {
-		return nil
-	}
-	if err := r.awaitSplit(ctx); err != nil {
-		return err
-	}
-	r.split = make(chan error, 1)
-	go func(done chan<- error) { done <- r.subject.Split(ctx, key) }(r.split)
-	return nil
-}
-
-// awaitSplit waits for the split under way. A refused split (the key may be a range's
-// start already) is counted; it is an error when none of the first few was accepted.
-func (r *Runner) awaitSplit(ctx context.Context) error {
-	const tolerated = 5
-	if r.split == nil {
-		return nil
-	}
-	select {
-	case err := <-r.split:
-		r.split = nil
-		if err == nil {
-			r.progress.SplitsDone.Add(1)
-			return nil
-		}
-		r.splitErr = err
-		if r.progress.SplitsRefused.Add(1) >= tolerated && r.progress.SplitsDone.Load() == 0 {
-			return fmt.Errorf("diff: no split is accepted: %w", err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

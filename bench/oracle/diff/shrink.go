@@ -21,6 +21,9 @@ func Execute(ctx context.Context, start Start, src Source, patience time.Duratio
 		return nil, nil, err
 	}
 	executed, diff, err = Run(ctx, oracle, subject, src, patience, p)
+	if diff != nil && subject.Logs != nil {
+		diff.Logs = subject.Logs()
+	}
 	return executed, diff, errors.Join(err, stop())
 }
 

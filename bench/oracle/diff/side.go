@@ -18,8 +18,10 @@ type Target struct {
 	Name string
 	// Endpoints are the client addresses (host:port); each is a gateway.
 	Endpoints []string
-	// Split splits the subject's range that holds key; nil if it has no ranges.
-	Split func(ctx context.Context, key []byte) error
+	// Ranges steers the target's ranges; nil if it has none.
+	Ranges Ranges
+	// Logs returns the end of what the target has logged; may be nil.
+	Logs func() string
 	// SyncFirst makes a linearizable read through the same gateway precede every
 	// operation that etcd answers from a member's own state. It is for etcd with
 	// several members as the subject: there such answers may lag.

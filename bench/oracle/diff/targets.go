@@ -1,7 +1,6 @@
 package diff
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -32,8 +31,8 @@ func Clusters(subject string, nodes int) Start {
 		}
 		o = Target{Name: "oracle", Endpoints: oracle.Endpoints()}
 		s = Target{Name: "subject", Endpoints: other.Endpoints(), SyncFirst: subject == "etcd" && nodes > 1}
-		if other.CanSplit() {
-			s.Split = func(ctx context.Context, key []byte) error { return other.Split(ctx, key) }
+		if ranges := other.Ranges(); ranges != nil {
+			s.Ranges, s.Logs = ranges, other.Logs
 		}
 		return o, s, func() error { return closeAll(oracle, other) }, nil
 	}

@@ -29,6 +29,9 @@ func main() {
 	flag.IntVar(&o.plan.Ops, "ops", 2000, "number of operations")
 	flag.Uint64Var(&o.plan.Seed, "seed", 1, "seed of the generator")
 	flag.IntVar(&o.plan.Splits, "splits", 20, "splits of the subject's ranges, half of them before the run")
+	flag.IntVar(&o.plan.Merges, "merges", 0, "merges of the subject's ranges during the run")
+	flag.IntVar(&o.plan.Moves, "moves", 0, "replicas of the subject moved during the run; needs more than 3 nodes")
+	flag.IntVar(&o.plan.Transfers, "transfers", 0, "leaderships of the subject moved during the run")
 	flag.IntVar(&o.plan.Expiries, "expiries", 3, "leases that are let expire")
 	flag.IntVar(&o.nodes, "nodes", 3, "nodes of the subject")
 	flag.StringVar(&o.subject, "subject", "pontoon", "what is compared with etcd: pontoon, or etcd itself to calibrate")
@@ -60,7 +63,7 @@ func run(ctx context.Context, o options) int {
 	stopReport()
 	switch {
 	case d != nil:
-		fmt.Printf("DIFFERENCE seed=%d\n%s\n", o.plan.Seed, d)
+		fmt.Printf("DIFFERENCE seed=%d\n%s\n%s\n", o.plan.Seed, d, d.Logs)
 		shrink(ctx, o, start, executed, d)
 		return 1
 	case err != nil:
@@ -128,7 +131,18 @@ func report(p *diff.Progress, began time.Time) (stop func()) {
 
 func summary(p *diff.Progress, d time.Duration) string {
 	ops := p.Ops.Load()
-	return fmt.Sprintf("%d operations (%.0f/s), %d answers of which %d errors, revision %d, %d watchers, %d events compared, %d splits (%d refused), %d stale reads, %s",
-		ops, float64(ops)/d.Seconds(), p.Answers.Load(), p.Refusals.Load(), p.Revision.Load(), p.Watchers.Load(), p.Events.Load(),
-		p.SplitsDone.Load(), p.SplitsRefused.Load(), p.ReadsStale.Load(), d.Round(time.Second))
+	text := fmt.Sprintf("%d operations (%.0f/s), %d answers of which %d errors, revision %d, %d watchers, %d events compared",
+		ops, float64(ops)/d.Seconds(), p.Answers.Load(), p.Refusals.Load(), p.Revision.Load(), p.Watchers.Load(), p.Events.Load())
+	for _, t := range []struct {
+		what  string
+		tally *diff.Tally
+	}{{"splits", &p.Splits}, {"merges", &p.Merges}, {"moves", &p.Moves}, {"transfers", &p.Transfers}} {
+		if done, refused := t.tally.Done.Load(), t.tally.Refused.Load(); done+refused > 0 {
+			text += fmt.Sprintf(", %d %s (%d refused)", done, t.what, refused)
+		}
+	}
+	if n := p.LeasesExtended.Load(); n > 0 {
+		text += fmt.Sprintf(", %d leases extended", n)
+	}
+	return fmt.Sprintf("%s, %d stale reads, %s", text, p.ReadsStale.Load(), d.Round(time.Second))
 }
