@@ -2,82 +2,31 @@ package node
 
 import (
 	"context"
-	"fmt"
+	"errors"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/pontoon-kv/pontoon/placement/roster"
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
-	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
-// changeRecord replaces a record of the root range by what change makes of it,
-// under the condition that nobody wrote it meanwhile; then change runs again.
-func (c clusterView) changeRecord(ctx context.Context, key []byte, change func(before []byte) ([]byte, error)) error {
-	for {
-		before, err := c.readRecord(ctx, key)
-		if err != nil {
-			return err
-		}
-		after, err := change(before)
-		if err != nil {
-			return err
-		}
-		_, err = c.Send(ctx, &pontoonpb.RangeOp{
-			RangeId: uint64(proto.RootRange), Span: keys.MetaSpan.Wire(),
-			Op: &pontoonpb.RangeOp_SysWrite{SysWrite: &pontoonpb.SysWriteOp{
-				Puts:       []*pontoonpb.SysRecord{{Key: key, Value: after}},
-				Conditions: []*pontoonpb.SysRecord{{Key: key, Value: before}},
-			}},
-		})
-		if !proto.HasCode(err, pontoonpb.RangeErrorCode_CONDITION_FAILED) {
-			return err
-		}
-	}
+func (c clusterView) roster() *roster.Roster { return roster.New(c.Sender) }
+
+// Settings describes the cluster's settings.
+func (c clusterView) Settings(ctx context.Context) ([]*pontoonpb.Setting, error) {
+	return c.roster().Describe(ctx)
 }
 
-// readRecord returns a record of the root range, nil if there is none.
-func (c clusterView) readRecord(ctx context.Context, key []byte) ([]byte, error) {
-	reply, err := c.Send(ctx, &pontoonpb.RangeOp{
-		RangeId: uint64(proto.RootRange), Span: keys.Point(key).Wire(),
-		Op: &pontoonpb.RangeOp_SysRead{SysRead: &pontoonpb.SysReadOp{Limit: 1}},
-	})
-	if err != nil {
-		return nil, err
+// ChangeSettings sets those named, all or none.
+func (c clusterView) ChangeSettings(ctx context.Context, set []*pontoonpb.Setting) error {
+	_, err := c.roster().Change(ctx, set)
+	var wrong *roster.SettingError
+	if errors.As(err, &wrong) {
+		return status.Error(codes.InvalidArgument, wrong.Error())
 	}
-	if records := reply.GetSysRead().GetRecords(); len(records) > 0 {
-		return records[0].Value, nil
-	}
-	return nil, nil
-}
-
-// Settings returns the cluster's settings as written.
-func (c clusterView) Settings(ctx context.Context) (*pontoonpb.Settings, error) {
-	b, err := c.readRecord(ctx, keys.Settings)
-	if err != nil {
-		return nil, err
-	}
-	return decodeSettings(b)
-}
-
-// ChangeSettings writes what change makes of the settings.
-func (c clusterView) ChangeSettings(ctx context.Context, change func(*pontoonpb.Settings) error) (after *pontoonpb.Settings, err error) {
-	err = c.changeRecord(ctx, keys.Settings, func(before []byte) ([]byte, error) {
-		if after, err = decodeSettings(before); err != nil {
-			return nil, err
-		}
-		if err := change(after); err != nil {
-			return nil, err
-		}
-		return after.MarshalVT()
-	})
-	return after, err
-}
-
-func decodeSettings(b []byte) (*pontoonpb.Settings, error) {
-	s := &pontoonpb.Settings{}
-	if err := s.UnmarshalVT(b); err != nil {
-		return nil, fmt.Errorf("settings record: %w", err)
-	}
-	return s, nil
+	return err
 }
 
 // Drain marks a node as draining, or as active again.
@@ -86,13 +35,7 @@ func (c clusterView) Drain(ctx context.Context, id proto.NodeID, undo bool) erro
 	if undo {
 		to = pontoonpb.NodeState_NODE_ACTIVE
 	}
-	return c.changeNode(ctx, id, func(r *pontoonpb.NodeRecord) error {
-		if r.State == pontoonpb.NodeState_NODE_REMOVED {
-			return refused("node %s was removed for good", r.Name)
-		}
-		r.State = to
-		return nil
-	})
+	return c.setState(ctx, id, to)
 }
 
 // Remove takes a node out for good.
@@ -107,27 +50,18 @@ func (c clusterView) Remove(ctx context.Context, id proto.NodeID, force bool) er
 			}
 		}
 	}
-	return c.changeNode(ctx, id, func(r *pontoonpb.NodeRecord) error {
-		r.State = pontoonpb.NodeState_NODE_REMOVED
-		return nil
-	})
+	return c.setState(ctx, id, pontoonpb.NodeState_NODE_REMOVED)
 }
 
-func (c clusterView) changeNode(ctx context.Context, id proto.NodeID, change func(*pontoonpb.NodeRecord) error) error {
-	return c.changeRecord(ctx, keys.Node(id), func(before []byte) ([]byte, error) {
-		if len(before) == 0 {
-			return nil, refused("node %x has no record", uint64(id))
-		}
-		r := &pontoonpb.NodeRecord{}
-		if err := r.UnmarshalVT(before); err != nil {
-			return nil, fmt.Errorf("record of node %x: %w", uint64(id), err)
-		}
-		if err := change(r); err != nil {
-			return nil, err
-		}
-		r.Revision++
-		return r.MarshalVT()
+func (c clusterView) setState(ctx context.Context, id proto.NodeID, to pontoonpb.NodeState) error {
+	_, err := c.roster().Update(ctx, id, func(r *pontoonpb.NodeRecord) error {
+		r.State = to
+		return nil
 	})
+	if errors.Is(err, roster.ErrUnknown) || errors.Is(err, roster.ErrRemoved) {
+		return refused("%v", err)
+	}
+	return err
 }
 
 func refused(format string, args ...any) error {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 )
 
@@ -17,13 +16,7 @@ type bar struct {
 }
 
 func newBar(out io.Writer) *bar {
-	b := &bar{out: out, tenth: -1}
-	if f, ok := out.(*os.File); ok {
-		if info, err := f.Stat(); err == nil {
-			b.terminal = info.Mode()&os.ModeCharDevice != 0
-		}
-	}
-	return b
+	return &bar{out: out, terminal: isTerminal(out), tenth: -1}
 }
 
 const barWidth = 40

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
@@ -23,7 +24,7 @@ type adminFlags struct {
 
 func (f *adminFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.endpoints, "endpoints", []string{"127.0.0.1:2379"}, "client endpoints of the cluster, tried in order")
-	cmd.Flags().DurationVar(&f.timeout, "command-timeout", 10*time.Second, "how long the command may take")
+	cmd.Flags().DurationVar(&f.timeout, "command-timeout", 10*time.Second, "how long one request may take")
 	addOutput(cmd, &f.output)
 }
 
@@ -45,10 +46,29 @@ func (f *adminFlags) call(ctx context.Context, fn func(context.Context, pontoonp
 		if err == nil {
 			return nil
 		}
-		last = fmt.Errorf("%s: %s", ep, status.Convert(err).Message())
+		last = err
+		if s, ok := status.FromError(err); ok {
+			last = &callError{endpoint: ep, status: s}
+		}
 		if !unreachable(err) {
 			break
 		}
 	}
 	return last
+}
+
+// callError is what an endpoint answered.
+type callError struct {
+	endpoint string
+	status   *status.Status
+}
+
+func (e *callError) Error() string              { return e.endpoint + ": " + e.status.Message() }
+func (e *callError) GRPCStatus() *status.Status { return e.status }
+
+func unreachable(err error) bool { return status.Code(err) == codes.Unavailable }
+
+// isTransient says whether the same request may be answered a little later.
+func isTransient(err error) bool {
+	return unreachable(err) || status.Code(err) == codes.DeadlineExceeded
 }

@@ -9,15 +9,22 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// addOutput gives a command --output; values other than text and json are
-// refused before it runs.
+// The values of --output. "text" is what "table" was called before.
+const (
+	outputTable = "table"
+	outputText  = "text"
+	outputJSON  = "json"
+)
+
+// addOutput gives a command --output; other values are refused before it runs.
 func addOutput(cmd *cobra.Command, output *string) {
-	cmd.Flags().StringVarP(output, "output", "o", "text", "text or json")
+	cmd.Flags().StringVarP(output, "output", "o", outputTable, "table or json")
 	cmd.PreRunE = func(*cobra.Command, []string) error {
-		if *output != "text" && *output != "json" {
-			return fmt.Errorf("--output must be text or json (set to %q)", *output)
+		switch *output {
+		case outputTable, outputText, outputJSON:
+			return nil
 		}
-		return nil
+		return fmt.Errorf("--output must be table or json (set to %q)", *output)
 	}
 }
 

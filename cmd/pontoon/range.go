@@ -1,139 +1,96 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
-	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
 func newRange() *cobra.Command {
 	cmd := group("range", "Show and steer ranges")
-	cmd.AddCommand(newRangeList(), newRangeShow(), newRangeSplit(), newRangeTransfer(), newRangeChecksum())
+	cmd.AddCommand(newRangeList(), newRangeShow(), newRangeSplit(), newRangeMerge(), newRangeMove(), newRangeTransfer(), newRangeChecksum())
 	return cmd
 }
 
-func unreachable(err error) bool { return status.Code(err) == codes.Unavailable }
-
-// rangeView is a range as people and scripts see it.
-type rangeView struct {
-	ID         uint64   `json:"id"`
-	Start      string   `json:"start"`
-	End        string   `json:"end"`
-	Generation uint64   `json:"generation"`
-	Replicas   []string `json:"replicas"`
-	Leader     string   `json:"leader"`
-	Node       string   `json:"node,omitempty"`
-	Term       uint64   `json:"term"`
-	Applied    uint64   `json:"applied_index"`
-	First      uint64   `json:"first_index"`
-	Last       uint64   `json:"last_index"`
-	Closed     int64    `json:"closed_revision"`
-	Floor      int64    `json:"floor"`
-	LiveKeys   int64    `json:"live_keys"`
-	SizeBytes  int64    `json:"size_bytes"`
+// rangeID reads a range id as an argument.
+func rangeID(arg string) (uint64, error) {
+	id, err := strconv.ParseUint(arg, 10, 64)
+	if err != nil || id == 0 {
+		return 0, fmt.Errorf("%q is not a range id", arg)
+	}
+	return id, nil
 }
 
-func viewRange(s *pontoonpb.RangeStatus) rangeView {
-	v := rangeView{
-		ID: s.Desc.RangeId, Start: keyText(s.Desc.Span.Start), End: keyText(s.Desc.Span.End),
-		Generation: s.Desc.Generation, Leader: nodeText(s.LeaderNode), Node: nodeText(s.NodeId), Term: s.Term,
-		Applied: s.AppliedIndex, First: s.FirstIndex, Last: s.LastIndex,
-		Closed: s.Closed, Floor: s.Floor, LiveKeys: s.LiveKeys, SizeBytes: s.SizeBytes,
-	}
-	for _, r := range s.Desc.Replicas {
-		v.Replicas = append(v.Replicas, nodeText(r.NodeId))
-	}
-	return v
+// orders are what --sort takes; ties are in key order.
+var orders = map[string]func(a, b rangeView) int{
+	"key":    func(a, b rangeView) int { return 0 },
+	"id":     func(a, b rangeView) int { return cmp.Compare(a.ID, b.ID) },
+	"size":   func(a, b rangeView) int { return cmp.Compare(b.SizeBytes, a.SizeBytes) },
+	"keys":   func(a, b rangeView) int { return cmp.Compare(b.LiveKeys, a.LiveKeys) },
+	"writes": func(a, b rangeView) int { return cmp.Compare(loadOf(b).Writes, loadOf(a).Writes) },
+	"reads":  func(a, b rangeView) int { return cmp.Compare(loadOf(b).Reads, loadOf(a).Reads) },
+	"leader": func(a, b rangeView) int { return cmp.Compare(a.LeaderName, b.LeaderName) },
 }
 
-func nodeText(id uint64) string {
-	if id == 0 {
-		return "unknown"
+func loadOf(v rangeView) loadView {
+	if v.Load == nil {
+		return loadView{}
 	}
-	return strconv.FormatUint(id, 16)
-}
-
-// keyText renders an internal key: its span, then the key as a quoted string.
-func keyText(key []byte) string {
-	switch {
-	case string(key) == string(keys.MetaSpan.Start):
-		return "meta"
-	case string(key) == string(keys.LeaseSpan.Start):
-		return "lease"
-	case string(key) == string(keys.UserSpan.Start):
-		return "user"
-	case string(key) == string(keys.Max):
-		return "end"
-	}
-	if k, ok := keys.UserKey(key); ok {
-		return strconv.Quote(string(k))
-	}
-	if id, ok := keys.LeaseOf(key); ok {
-		return fmt.Sprintf("lease/%x", int64(id))
-	}
-	return fmt.Sprintf("%x", key)
+	return *v.Load
 }
 
 func newRangeList() *cobra.Command {
 	var f adminFlags
+	order := "key"
 	cmd := &cobra.Command{
-		Use: "list", Short: "List all ranges in key order", Args: cobra.NoArgs,
+		Use: "list", Short: "List all ranges", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			compare, ok := orders[order]
+			if !ok {
+				return fmt.Errorf("--sort must be key, id, size, keys, writes, reads or leader (set to %q)", order)
+			}
 			return f.call(cmd.Context(), func(ctx context.Context, c pontoonpb.AdminClient) error {
+				nodes, err := listNodes(ctx, c)
+				if err != nil {
+					return err
+				}
 				resp, err := c.RangeList(ctx, &pontoonpb.RangeListRequest{})
 				if err != nil {
 					return err
 				}
-				return printRanges(cmd, f.output, resp.Ranges, false)
+				views := make([]rangeView, len(resp.Ranges))
+				for i, s := range resp.Ranges {
+					views[i] = viewRange(s, namesOf(nodes))
+				}
+				slices.SortStableFunc(views, compare)
+				return printRanges(cmd, f.output, views)
 			})
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().StringVar(&order, "sort", order, "key, id, size, keys, writes, reads or leader")
 	return cmd
 }
 
-func printRanges(cmd *cobra.Command, output string, ranges []*pontoonpb.RangeStatus, perReplica bool) error {
-	views := make([]rangeView, len(ranges))
-	rows := make([][]any, len(ranges))
-	for i, s := range ranges {
-		v := viewRange(s)
-		who := any(v.Leader)
-		if perReplica {
-			who = v.Node + mark(v.Node == v.Leader)
-		}
-		views[i] = v
-		rows[i] = []any{v.ID, v.Start, v.End, v.Generation, who, len(v.Replicas), v.Applied, v.Closed, liveText(v.LiveKeys), bytesText(v.SizeBytes)}
-	}
-	if output == "json" {
+func printRanges(cmd *cobra.Command, output string, views []rangeView) error {
+	if output == outputJSON {
 		return printJSON(cmd.OutOrStdout(), views)
 	}
-	column := "LEADER"
-	if perReplica {
-		column = "REPLICA"
+	rows := make([][]any, len(views))
+	for i, v := range views {
+		rows[i] = []any{
+			v.ID, v.Start, v.End, v.LeaderName, membersText(v.Members), liveText(v.LiveKeys), sizeText(v.SizeBytes),
+			rateText(v.Load, func(l *loadView) float64 { return l.Writes }),
+			rateText(v.Load, func(l *loadView) float64 { return l.Reads }), v.State,
+		}
 	}
-	return table(cmd.OutOrStdout(), "ID\tSTART\tEND\tGEN\t"+column+"\tREPLICAS\tAPPLIED\tCLOSED\tKEYS\tSIZE", rows)
-}
-
-func mark(leader bool) string {
-	if leader {
-		return " (leader)"
-	}
-	return ""
-}
-
-func liveText(n int64) string {
-	if n < 0 {
-		return "counting"
-	}
-	return strconv.FormatInt(n, 10)
+	return table(cmd.OutOrStdout(), "ID\tSTART\tEND\tLEADER\tREPLICAS\tKEYS\tSIZE\tWRITES/S\tREADS/S\tSTATE", rows)
 }
 
 func newRangeShow() *cobra.Command {
@@ -141,44 +98,28 @@ func newRangeShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show every replica of a range", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := strconv.ParseUint(args[0], 10, 64)
-			if err != nil {
-				return fmt.Errorf("%q is not a range id", args[0])
-			}
-			return f.call(cmd.Context(), func(ctx context.Context, c pontoonpb.AdminClient) error {
-				resp, err := c.RangeShow(ctx, &pontoonpb.RangeShowRequest{RangeId: id})
-				if err != nil {
-					return err
-				}
-				return printRanges(cmd, f.output, resp.Replicas, true)
-			})
-		},
-	}
-	f.add(cmd)
-	return cmd
-}
-
-func newRangeSplit() *cobra.Command {
-	var f adminFlags
-	cmd := &cobra.Command{
-		Use: "split KEY", Short: "Split the range that holds KEY so that KEY starts the right side", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := unquote(args[0])
+			id, err := rangeID(args[0])
 			if err != nil {
 				return err
 			}
 			return f.call(cmd.Context(), func(ctx context.Context, c pontoonpb.AdminClient) error {
-				resp, err := c.RangeSplit(ctx, &pontoonpb.RangeSplitRequest{Key: key})
+				nodes, err := listNodes(ctx, c)
 				if err != nil {
 					return err
 				}
-				if f.output == "json" {
-					return printJSON(cmd.OutOrStdout(), map[string]uint64{"left": resp.Left.RangeId, "right": resp.Right.RangeId})
+				resp, err := c.RangeShow(ctx, &pontoonpb.RangeShowRequest{RangeId: id})
+				if err != nil {
+					return err
 				}
-				fmt.Fprintf(cmd.OutOrStdout(), "range %d is now %s to %s, range %d %s to %s\n",
-					resp.Left.RangeId, keyText(resp.Left.Span.Start), keyText(resp.Left.Span.End),
-					resp.Right.RangeId, keyText(resp.Right.Span.Start), keyText(resp.Right.Span.End))
-				return nil
+				views := make([]rangeView, len(resp.Replicas))
+				for i, s := range resp.Replicas {
+					views[i] = viewRange(s, namesOf(nodes))
+				}
+				slices.SortStableFunc(views, func(a, b rangeView) int { return cmp.Compare(a.NodeName, b.NodeName) })
+				if f.output == outputJSON {
+					return printJSON(cmd.OutOrStdout(), views)
+				}
+				return printReplicas(cmd, views)
 			})
 		},
 	}
@@ -186,45 +127,61 @@ func newRangeSplit() *cobra.Command {
 	return cmd
 }
 
-// unquote lets a key with arbitrary bytes be given in Go's string syntax, as
-// `range list` prints it; anything else is taken as it is.
-func unquote(arg string) ([]byte, error) {
-	if len(arg) < 2 || arg[0] != '"' {
-		return []byte(arg), nil
+// printReplicas shows a range: what its newest descriptor says, then a line per
+// replica, those that do not answer included.
+func printReplicas(cmd *cobra.Command, views []rangeView) error {
+	newest := slices.MaxFunc(views, func(a, b rangeView) int {
+		return cmp.Or(cmp.Compare(a.Generation, b.Generation), cmp.Compare(a.Term, b.Term), len(a.progress())-len(b.progress()))
+	})
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "range %d, %s to %s, generation %d, %s\n", newest.ID, newest.Start, newest.End, newest.Generation, newest.State)
+	if l := newest.Load; l != nil {
+		fmt.Fprintf(out, "%.1f writes/s, %.1f reads/s, %s/s written, busy %.0f%%\n", l.Writes, l.Reads, bytesText(int64(l.Bytes)), 100*l.Busy)
 	}
-	s, err := strconv.Unquote(arg)
-	if err != nil {
-		return nil, fmt.Errorf("%s is not a quoted key: %w", arg, err)
+	var rows [][]any
+	for _, v := range views {
+		role := "departed" // it has not heard yet
+		for _, m := range newest.Members {
+			if m.Node == v.Node {
+				role = m.Role
+			}
+		}
+		rows = append(rows, []any{
+			v.NodeName + mark(v.Node == v.Leader), role, v.Term, v.First, v.Applied, v.Last, v.Closed, v.Floor,
+			liveText(v.LiveKeys), sizeText(v.SizeBytes), v.State + newest.snapshotText(v.Node),
+		})
 	}
-	return []byte(s), nil
+	for _, m := range newest.Members {
+		if !slices.ContainsFunc(views, func(v rangeView) bool { return v.Node == m.Node }) {
+			rows = append(rows, []any{m.Name, m.Role, "-", "-", "-", "-", "-", "-", "-", "-", "no answer" + newest.snapshotText(m.Node)})
+		}
+	}
+	return table(out, "REPLICA\tROLE\tTERM\tFIRST\tAPPLIED\tLAST\tCLOSED\tFLOOR\tKEYS\tSIZE\tSTATE", rows)
 }
 
-func newRangeTransfer() *cobra.Command {
-	var f adminFlags
-	cmd := &cobra.Command{
-		Use: "transfer-leader ID NODE", Short: "Move the leadership of a range to another node", Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := strconv.ParseUint(args[0], 10, 64)
-			if err != nil {
-				return fmt.Errorf("%q is not a range id", args[0])
-			}
-			node, err := strconv.ParseUint(args[1], 16, 64)
-			if err != nil {
-				return fmt.Errorf("%q is not a node id (hexadecimal, see `pontoon node list`)", args[1])
-			}
-			return f.call(cmd.Context(), func(ctx context.Context, c pontoonpb.AdminClient) error {
-				_, err := c.RangeTransferLeader(ctx, &pontoonpb.RangeTransferLeaderRequest{RangeId: id, ToNode: node})
-				if err != nil {
-					return err
-				}
-				if f.output == "json" {
-					return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"range": id, "leader": nodeText(node)})
-				}
-				fmt.Fprintf(cmd.OutOrStdout(), "range %d is led by %s\n", id, nodeText(node))
-				return nil
-			})
-		},
+// progress returns the replicas that this view, the leader's, follows.
+func (v rangeView) progress() (out []replicaView) {
+	for _, m := range v.Members {
+		if m.Active != nil {
+			out = append(out, m)
+		}
 	}
-	f.add(cmd)
-	return cmd
+	return out
+}
+
+// snapshotText says how far a replica's snapshot is, if one is under way.
+func (v rangeView) snapshotText(node string) string {
+	for _, m := range v.Members {
+		if m.Node == node && m.SnapshotTotal > 0 {
+			return fmt.Sprintf(", snapshot %s of %s", bytesText(m.SnapshotBytes), bytesText(m.SnapshotTotal))
+		}
+	}
+	return ""
+}
+
+func mark(leader bool) string {
+	if leader {
+		return " (leader)"
+	}
+	return ""
 }

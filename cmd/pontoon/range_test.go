@@ -65,6 +65,14 @@ func TestRangesAndNodes(t *testing.T) {
 	if len(nodes) != 1 || nodes[0].Name != "solo" || nodes[0].State != "live" || nodes[0].Replicas != 5 || nodes[0].Leaders != 5 {
 		t.Errorf("%+v", nodes)
 	}
+	if out := run("placement", "settings", "dead_after_seconds=90s"); !strings.Contains(out, "1m30s") {
+		t.Error(out)
+	}
+	var settings []settingView
+	decode(run("placement", "settings", "dead_after_seconds=", "-o=json"), &settings)
+	if len(settings) < 11 || settings[2].Value != "5m" {
+		t.Errorf("%+v", settings)
+	}
 	if out := run("range", "transfer-leader", "4", nodes[0].ID); !strings.Contains(out, "range 4 is led by "+nodes[0].ID) {
 		t.Error(out)
 	}
@@ -79,13 +87,22 @@ func TestRangesAndNodes(t *testing.T) {
 		"accepts 1 arg(s), received 0":           {"range", "split", at},
 		"no replica of range 99":                 {"range", "show", "99", at},
 		`"x" is not a range id`:                  {"range", "show", "x", at},
-		"--output must be text or json":          {"range", "list", "--output=yaml", at},
-		`--output must be text or json (set to`:  {"node", "list", "-o", "xml", at},
-		"has no replica of range 4":              {"range", "transfer-leader", "4", "1234", at},
-		`is not a node id`:                       {"range", "transfer-leader", "4", "zz", at},
+		"--output must be table or json":         {"range", "list", "--output=yaml", at},
+		`--output must be table or json (set to`: {"node", "list", "-o", "xml", at},
+		`no node is called "1234"`:               {"range", "transfer-leader", "4", "1234", at},
+		"is on node solo already":                {"range", "move", "4", "--from=solo", "--to=solo", at},
+		"solo has a replica of range 4 already":  {"range", "move", "4", "--to=solo", at},
+		"holds the last replica of range 4":      {"range", "move", "4", "--from=solo", at},
+		"range 1 is the root range":              {"range", "merge", "1", at},
+		"range 2 is the last one of the leases":  {"range", "merge", "2", at},
+		"it has no right neighbour":              {"range", "merge", "4", at},
+		"is even":                                {"placement", "settings", "replication_factor=4", at},
+		"there is no such setting":               {"placement", "settings", "colour=red", at},
+		`no node is called "zz"; there are solo`: {"range", "transfer-leader", "4", "zz", at},
 		"--endpoints must not be empty":          {"range", "list", "--endpoints="},
 		"connection refused":                     {"range", "list", "--command-timeout=2s", "--endpoints=" + freeAddr(t)},
 		`unknown command "lsit" for "pontoon ra`: {"range", "lsit"},
+		`unknown command "sttings"`:              {"placement", "sttings"},
 	} {
 		fails(t, want, args...)
 	}

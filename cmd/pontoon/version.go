@@ -22,7 +22,7 @@ func newVersion() *cobra.Command {
 				Commit  string `json:"commit"`
 				Go      string `json:"go"`
 			}{version.Pontoon, version.Etcd, version.Commit(), runtime.Version()}
-			if output == "json" {
+			if output == outputJSON {
 				return printJSON(cmd.OutOrStdout(), v)
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Pontoon Version: %s\netcd API: %s\nGit SHA: %s\nGo Version: %s\n",

@@ -24,7 +24,7 @@ type fake struct {
 	reply    *pontoonpb.PlaceReply
 	drained  map[proto.NodeID]bool
 	removed  map[proto.NodeID]bool
-	settings *pontoonpb.Settings
+	settings []*pontoonpb.Setting
 
 	mu   sync.Mutex
 	sums map[proto.NodeID][]*pontoonpb.ChecksumReply

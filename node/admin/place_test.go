@@ -7,7 +7,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	gproto "google.golang.org/protobuf/proto"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -33,22 +32,13 @@ func (f *fake) Remove(_ context.Context, node proto.NodeID, force bool) error {
 	return f.err
 }
 
-func (f *fake) Settings(context.Context) (*pontoonpb.Settings, error) { return f.now(), f.err }
+func (f *fake) Settings(context.Context) ([]*pontoonpb.Setting, error) { return f.settings, nil }
 
-func (f *fake) now() *pontoonpb.Settings {
-	if f.settings == nil {
-		return &pontoonpb.Settings{}
+func (f *fake) ChangeSettings(_ context.Context, set []*pontoonpb.Setting) error {
+	if f.err == nil {
+		f.settings = set
 	}
-	return f.settings
-}
-
-func (f *fake) ChangeSettings(_ context.Context, change func(*pontoonpb.Settings) error) (*pontoonpb.Settings, error) {
-	next := gproto.CloneOf(f.now())
-	if err := change(next); err != nil {
-		return nil, err
-	}
-	f.settings = next
-	return next, f.err
+	return f.err
 }
 
 // three nodes, of which 1 and 2 have range 4 (b to end) and 3 has range 5 (a
@@ -161,6 +151,25 @@ func TestDrainAndRemove(t *testing.T) {
 	f.err = proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "node n2 holds 3 replicas")
 	_, err = s.NodeRemove(t.Context(), &pontoonpb.NodeRemoveRequest{NodeId: 2})
 	if status.Code(err) != codes.FailedPrecondition || status.Convert(err).Message() != "node n2 holds 3 replicas" {
+		t.Error(err)
+	}
+}
+
+// Settings are changed before they are shown; without names nothing is changed.
+func TestSettings(t *testing.T) {
+	f := &fake{settings: []*pontoonpb.Setting{{Name: "a", Value: "1"}}}
+	s := &Server{Cluster: f}
+	shown, err := s.PlacementSettings(t.Context(), &pontoonpb.PlacementSettingsRequest{})
+	if err != nil || len(shown.Settings) != 1 || shown.Settings[0].Name != "a" {
+		t.Fatal(shown, err)
+	}
+	set := []*pontoonpb.Setting{{Name: "b", Value: "2"}}
+	shown, err = s.PlacementSettings(t.Context(), &pontoonpb.PlacementSettingsRequest{Set: set})
+	if err != nil || shown.Settings[0].Name != "b" {
+		t.Fatal(shown, err)
+	}
+	f.err = status.Error(codes.InvalidArgument, "setting b: 2 is even")
+	if _, err := s.PlacementSettings(t.Context(), &pontoonpb.PlacementSettingsRequest{Set: set}); status.Code(err) != codes.InvalidArgument {
 		t.Error(err)
 	}
 }

@@ -43,9 +43,9 @@ type Members interface {
 type Placement interface {
 	// Place asks the driver; the reply is its own, never a redirect.
 	Place(ctx context.Context, req *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error)
-	// Settings returns the settings as written; zero fields mean the default.
-	Settings(ctx context.Context) (*pontoonpb.Settings, error)
-	// ChangeSettings writes what change makes of the settings and returns it.
-	// change runs again if somebody else wrote meanwhile; its error ends it.
-	ChangeSettings(ctx context.Context, change func(*pontoonpb.Settings) error) (*pontoonpb.Settings, error)
+	// Settings describes all settings with what is in force.
+	Settings(ctx context.Context) ([]*pontoonpb.Setting, error)
+	// ChangeSettings sets those named, all or none; a value that makes no sense
+	// is InvalidArgument.
+	ChangeSettings(ctx context.Context, set []*pontoonpb.Setting) error
 }
