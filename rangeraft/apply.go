@@ -20,6 +20,7 @@ type applied struct {
 	desc    *pontoonpb.Descriptor // after the entry, nil if unchanged
 	right   *pontoonpb.Descriptor // of a split
 	merge   *mergeApplied         // of a step of a merge
+	removed bool                  // this replica is not among those of desc
 }
 
 // apply applies committed entries in one unsynced batch; a split or a step of
@@ -42,6 +43,12 @@ func (r *Replica) apply(entries []*raftpb.Entry) {
 			r.commitApplied(batch, done)
 			batch, done = r.s.opts.Engine.NewBatch(), nil
 		}
+		if a.removed {
+			r.commitApplied(batch, done)
+			r.s.departed.note(a.desc)
+			r.destroy(r.replicaID + 1)
+			return
+		}
 	}
 	r.commitApplied(batch, done)
 	if drop {
@@ -55,11 +62,11 @@ func (r *Replica) applyEntry(batch *storage.Batch, e *raftpb.Entry) (applied, bo
 	next := r.state
 	next.Index, next.Term = a.index, proto.Term(e.GetTerm())
 	var effects []*pontoonpb.Effect
-	if len(e.GetData()) > 0 && e.GetType() == raftpb.EntryNormal {
-		cmd := &pontoonpb.Command{}
-		if err := cmd.UnmarshalVT(e.GetData()); err != nil {
-			return a, false, err
-		}
+	cmd, err := commandOf(e)
+	if err != nil {
+		return a, false, err
+	}
+	if cmd != nil {
 		a.cmd = cmd
 		r.size.applied.Add(int64(len(e.GetData())))
 		a.ignored = !accepts(&r.state, r.desc.Load(), next.Term, cmd) // P12
@@ -91,6 +98,11 @@ func (r *Replica) applyTrigger(batch *storage.Batch, a *applied) error {
 			return err
 		}
 	}
+	if a.cmd.Change != nil {
+		if err := r.applyChange(batch, a); err != nil {
+			return err
+		}
+	}
 	if a.cmd.Merge != nil {
 		if err := r.applyMerge(batch, a); err != nil {
 			return err
@@ -115,6 +127,8 @@ func (r *Replica) commitApplied(batch *storage.Batch, done []applied) {
 		r.hub.Publish(done[i].index, done[i].events)
 		if d := done[i].desc; done[i].right != nil {
 			r.splitDone(d, done[i].right)
+		} else if d != nil && done[i].merge == nil {
+			r.changeDone(d)
 		}
 		if done[i].merge != nil {
 			r.mergeDone(&done[i])

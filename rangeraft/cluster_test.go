@@ -112,17 +112,22 @@ func (c *seqClient) ObservePush(rev proto.Revision) { c.raise(rev) }
 // read returns a read revision.
 func (c *cluster) read() proto.Revision { return c.seq.take(0).Read }
 
-func newCluster(t testing.TB, n int, tune func(*Options)) *cluster {
+func newCluster(t testing.TB, n int, tune func(*Options)) *cluster { return newClusterOf(t, n, n, tune) }
+
+// newClusterOf starts n nodes, the first ones with a replica of the range.
+func newClusterOf(t testing.TB, replicas, n int, tune func(*Options)) *cluster {
 	c := &cluster{t: t, seq: &counter{last: proto.FirstRevision}, nodes: map[proto.NodeID]*testNode{},
 		cut: map[[2]proto.NodeID]bool{}, tune: tune}
 	var reps []*pontoonpb.Replica
 	for i := range n {
 		id := proto.NodeID(i + 1)
 		c.ids = append(c.ids, id)
-		reps = append(reps, &pontoonpb.Replica{NodeId: uint64(id), ReplicaId: uint64(i + 1)})
+		if i < replicas {
+			reps = append(reps, &pontoonpb.Replica{NodeId: uint64(id), ReplicaId: uint64(i + 1)})
+		}
 	}
 	c.desc = []*pontoonpb.Descriptor{{RangeId: uint64(proto.UserRange), Span: keys.UserSpan.Wire(), Replicas: reps,
-		Generation: 1, NextReplicaId: uint64(n + 1)}}
+		Generation: 1, NextReplicaId: uint64(replicas + 1)}}
 	for _, id := range c.ids {
 		nd := &testNode{c: c, id: id, fs: storage.NewCrashableMemFS()}
 		c.nodes[id] = nd
@@ -136,13 +141,18 @@ func newCluster(t testing.TB, n int, tune func(*Options)) *cluster {
 	return c
 }
 
+func (nd *testNode) openEngine() *storage.Engine {
+	e, err := storage.Open(storage.Options{Dir: "data", FS: nd.fs, CacheBytes: 4 << 20, MemtableBytes: 1 << 20})
+	if err != nil {
+		nd.c.t.Fatal(err)
+	}
+	return e
+}
+
 func (nd *testNode) start(fresh bool) {
 	t := nd.c.t
 	t.Helper()
-	e, err := storage.Open(storage.Options{Dir: "data", FS: nd.fs, CacheBytes: 4 << 20, MemtableBytes: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := nd.openEngine()
 	if fresh {
 		if err := Bootstrap(e, nd.id, nd.c.desc, nil); err != nil {
 			t.Fatal(err)

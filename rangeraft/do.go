@@ -43,6 +43,8 @@ func (s *Store) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeR
 		return r.doLock(ctx, op)
 	case *pontoonpb.RangeOp_Split:
 		return r.doSplit(ctx, op, o.Split)
+	case *pontoonpb.RangeOp_ChangeReplicas:
+		return r.doChange(ctx, op, o.ChangeReplicas)
 	case *pontoonpb.RangeOp_Compact:
 		return r.doCompact(ctx, op, o.Compact)
 	case *pontoonpb.RangeOp_Merge:
@@ -72,7 +74,7 @@ func (s *Store) lookup(op *pontoonpb.RangeOp) (*Replica, *proto.RangeError) {
 	if known := s.known(span); len(known) > 0 && len(span.Start) > 0 {
 		return nil, proto.Mismatch(known...)
 	}
-	return nil, proto.Errorf(pontoonpb.RangeErrorCode_RANGE_NOT_FOUND, "range %d has no replica here", op.RangeId)
+	return nil, s.departed.refusal(proto.RangeID(op.RangeId), span)
 }
 
 // gate waits until a read of span at rev may be served from the applied state,

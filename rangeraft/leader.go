@@ -26,6 +26,7 @@ type leader struct {
 	confirming []confirmation // wait for a quorum round
 	inClosed   bool           // in the side stream of closed revisions
 	proving    bool           // a round runs for the sake of closing
+	handing    bool           // the lead is being handed over
 	lessor     bool           // Lessor.Gained was called
 	ledTicks   int            // ticks of this leadership
 	// nextTruncate is the tick from which the log may be truncated: not before
@@ -101,7 +102,7 @@ func (r *Replica) ownTermApplied() {
 		return
 	}
 	opts := evaluator.Options{
-		Term: r.leaderTerm, Descriptor: r.desc.Load(), Closed: r.closed(),
+		Term: r.leaderTerm, Replica: r.replicaID, Descriptor: r.desc.Load(), Closed: r.closed(),
 		State: &r.state0, Numbers: r.s.opts.Sequencer, Now: time.Duration(r.s.opts.Now()),
 		MaxBatchBytes: r.s.opts.MaxBatchBytes, PipelineAt: r.s.opts.PipelineAt, BlockedAfter: r.s.opts.electionTimeout(),
 	}
@@ -187,7 +188,11 @@ func (r *Replica) propose(cmd *pontoonpb.Command) {
 	if err == nil && (!r.leading || r.leaderTerm != proto.Term(cmd.Term)) {
 		err = errors.New("term is over")
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case cmd.Change != nil:
+		err = r.proposeChange(cmd, data)
+	default:
 		err = r.rn.Propose(data)
 	}
 	if err != nil {
@@ -253,6 +258,7 @@ func (r *Replica) leaderTick(now leaderlease.Nanos) {
 	r.drain()
 	r.mergeTick(time.Duration(now))
 	r.maybeTruncate()
+	r.handOverIfOutgoing()
 	if !r.inClosed {
 		r.closeIdle()
 	}

@@ -13,6 +13,7 @@ type metrics struct {
 	snapshotsSent  *prometheus.CounterVec
 	snapshotsTaken *prometheus.CounterVec
 	resolved       *prometheus.CounterVec
+	collected      prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
@@ -34,6 +35,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		snapshotsSent:  vec("snapshots_sent_total", "Raft snapshots sent.", "result"),
 		snapshotsTaken: vec("snapshots_received_total", "Raft snapshots received.", "result"),
 		resolved:       vec("txns_resolved_total", "Txns finished on behalf of a lost coordinator.", "outcome"),
+		collected:      counter("replicas_removed_total", "Replicas removed from this node with their data."),
 	}
 	if reg == nil {
 		return m
@@ -43,7 +45,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 			Namespace: "pontoon", Subsystem: "raft", Name: name, Help: help}, f)
 	}
 	reg.MustRegister(m.logBatches, m.proposals, m.applied, m.ignored, m.elections, m.leaseRounds,
-		m.snapshotsSent, m.snapshotsTaken, m.resolved,
+		m.snapshotsSent, m.snapshotsTaken, m.resolved, m.collected,
 		gauge("replicas", "Replicas on this node.", func() float64 { return float64(len(s.all())) }),
 		gauge("leaders", "Ranges led by this node.", func() float64 { return float64(s.closing.leading()) }),
 	)

@@ -54,7 +54,9 @@ type Replica struct {
 	staged   []*stagedSnapshot
 	sending  map[proto.ReplicaID]proto.Index // raft snapshots under way
 	reload   bool                            // a raft snapshot replaced the state
+	unsaid   *raftpb.HardState               // a commit index that waits for entries to go with
 	handed   writtenVote                     // to the log writer last
+	quiet    quiet                           // since a leader was heard of
 	tail     storage.LogMark                 // end of raft's log after the last Ready; zero: not known
 
 	appliedWaits []appliedWait
@@ -151,20 +153,21 @@ func (r *Replica) setDescriptor(d *pontoonpb.Descriptor) {
 	r.desc.Store(d)
 }
 
-// learnPeer remembers the node of a replica that an uninitialised one has no
-// descriptor for.
+// learnPeer remembers the node of a replica that the applied descriptor does
+// not name: there is none yet, or it is behind, and the leader may be a replica
+// that came later.
 func (r *Replica) learnPeer(id uint64, node proto.NodeID) {
-	old := *r.peersOf.Load()
-	if r.desc.Load() != nil || old[id] == node {
+	old := r.peersOf.Load()
+	if at := (*old)[id]; at == node || at != 0 && r.desc.Load() != nil {
 		return
 	}
 	nodes := map[uint64]proto.NodeID{id: node}
-	for k, v := range old {
+	for k, v := range *old {
 		if k != id {
 			nodes[k] = v
 		}
 	}
-	r.peersOf.Store(&nodes)
+	r.peersOf.CompareAndSwap(old, &nodes) // else at its next message
 }
 
 // publish shows how far the applied state has come, after the feed has it.
@@ -230,12 +233,15 @@ func (r *Replica) process() {
 	}
 	r.ready()
 	for _, fn := range m.calls {
+		if r.gone { // it was removed in this turn
+			break
+		}
 		fn()
 	}
 	for _, q := range m.requests {
 		r.begin(q)
 	}
-	if m.ticked {
+	if m.ticked && !r.gone {
 		r.onTick()
 	}
 	r.settle()
@@ -243,7 +249,7 @@ func (r *Replica) process() {
 
 // settle drives evaluator and raft until both are quiet.
 func (r *Replica) settle() {
-	for {
+	for !r.gone {
 		r.drain()
 		if r.wantBeat {
 			r.wantBeat = false
@@ -267,6 +273,11 @@ func (r *Replica) end(cause *proto.RangeError) {
 	if r.gone {
 		return
 	}
+	r.endLocked(cause)
+}
+
+// endLocked answers everything that waits and lets nothing happen any more.
+func (r *Replica) endLocked(cause *proto.RangeError) {
 	r.lost(cause)
 	r.gone = true
 	m := r.inbox.take()

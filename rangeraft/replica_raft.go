@@ -29,6 +29,7 @@ func (r *Replica) step(m *raftpb.Message) {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 		if pproto.Term(m.GetTerm()) >= r.term {
 			r.promise.Heard(now)
+			r.heard()
 		}
 	case raftpb.MsgHeartbeatResp:
 		r.heartbeatAnswered(m)
@@ -67,18 +68,19 @@ func (r *Replica) onTick() {
 		r.campaign()
 	}
 	r.leaderTick(now)
+	r.askIfQuiet()
 }
 
 // single reports whether this replica is the only voter.
 func (r *Replica) single() bool {
-	d := r.desc.Load()
-	voters := 0
-	for _, rep := range d.GetReplicas() {
+	voters, self := 0, false
+	for _, rep := range r.desc.Load().GetReplicas() {
 		if rep.Role != pontoonpb.ReplicaRole_REPLICA_LEARNER {
 			voters++
+			self = self || rep.ReplicaId == uint64(r.replicaID)
 		}
 	}
-	return voters == 1
+	return voters == 1 && self
 }
 
 // campaignIfSingle makes the only voter leader at once.
@@ -106,7 +108,7 @@ func (r *Replica) startRound() {
 
 // ready handles what raft has to do until it has nothing left.
 func (r *Replica) ready() {
-	for r.rn.HasReady() {
+	for !r.gone && r.rn.HasReady() {
 		rd := r.rn.Ready()
 		if rd.HardState != nil {
 			r.term = pproto.Term(rd.HardState.GetTerm())
@@ -120,7 +122,9 @@ func (r *Replica) ready() {
 			case raft.LocalAppendThread:
 				r.append(m)
 			case raft.LocalApplyThread:
-				r.apply(m.GetEntries())
+				if r.apply(m.GetEntries()); r.gone {
+					return
+				}
 				for _, resp := range m.GetResponses() {
 					r.step(resp)
 				}
@@ -135,19 +139,38 @@ func (r *Replica) ready() {
 // a commit index: raft may forget that, and the next append carries it.
 func (r *Replica) append(m *raftpb.Message) {
 	it := appendItem{r: r, msg: m}
-	voted := r.handed.changedBy(hardStateOf(m))
+	hs := hardStateOf(m)
+	if hs != nil {
+		r.unsaid = nil // it says as much
+	}
+	voted := r.handed.changedBy(hs)
 	switch entries := m.GetEntries(); {
 	case !raft.IsEmptySnap(m.GetSnapshot()):
 		it.staged = r.takeStaged(m.GetSnapshot())
 		r.subsume(it.staged.data.Descriptor())
 		r.tail = storage.LogMark{}
 	case len(entries) > 0:
+		r.sayCommit(m)
 		end := entries[len(entries)-1]
 		r.tail = storage.LogMark{Index: pproto.Index(end.GetIndex()), Term: pproto.Term(end.GetTerm())}
 	case len(m.GetResponses()) == 0 && !voted:
+		if hs != nil {
+			r.unsaid = hs
+		}
 		return
 	}
 	r.s.writer.enqueue(it)
+}
+
+// sayCommit gives a commit index that was not written to the entries that are:
+// a log that holds a configuration change must say that an earlier one is
+// committed, else a restart would campaign among voters two changes back, who
+// need not meet those of today (P12).
+func (r *Replica) sayCommit(m *raftpb.Message) {
+	if hs := r.unsaid; hs != nil && hardStateOf(m) == nil {
+		m.Term, m.Vote, m.Commit = hs.Term, hs.Vote, hs.Commit
+	}
+	r.unsaid = nil
 }
 
 // send prepares an outgoing message of this turn.

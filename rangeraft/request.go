@@ -27,6 +27,7 @@ type request struct {
 	id          evaluator.RequestID // of the evaluator, once begun
 	lockedReads *pontoonpb.LockOp   // to be read under the locks before the answer leaves
 	proposed    bool
+	objection   func() error // of the driver, asked before it is submitted; nil: none
 }
 
 func newRequest(op *pontoonpb.RangeOp) *request {
@@ -85,6 +86,12 @@ func (r *Replica) begin(q *request) {
 		}
 		r.reads[q.id] = q
 	default:
+		if q.objection != nil {
+			if err := q.objection(); err != nil {
+				q.refuse(err)
+				return
+			}
+		}
 		r.load.countWrite(q.span)
 		r.nextID++
 		q.id = r.nextID

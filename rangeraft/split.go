@@ -49,7 +49,7 @@ func (r *Replica) applySplit(batch *storage.Batch, a *applied) error {
 		Applied: storage.AppliedState{Index: firstIndex, Term: firstTerm,
 			Closed: r.state.Closed, Floor: r.state.Floor, LiveKeys: storage.LiveKeysUnknown},
 	}
-	if err := batch.CreateRange(st, self); err != nil {
+	if err := r.createRight(batch, st, self); err != nil {
 		return err
 	}
 	if err := batch.SetDescriptor(left); err != nil {
@@ -65,6 +65,19 @@ func (r *Replica) applySplit(batch *storage.Batch, a *applied) error {
 	// Entries of this batch that follow are measured by the new generation.
 	r.desc.Store(left)
 	return nil
+}
+
+// createRight makes the right side's replica, unless it was removed from this
+// node before the split was applied here: then its data goes (P45).
+func (r *Replica) createRight(batch *storage.Batch, st storage.RangeState, self proto.ReplicaID) error {
+	next, err := r.s.opts.Engine.Tombstone(st.ID())
+	if err != nil {
+		return err
+	}
+	if self < next {
+		return batch.ClearSpan(st.Span())
+	}
+	return batch.CreateRange(st, self)
 }
 
 // retireUninitialised ends a replica of the right side that a leader's messages
@@ -94,6 +107,13 @@ func (r *Replica) retireUninitialised(id proto.RangeID) {
 func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 	r.setDescriptor(left)
 	r.log.Info("split", slog.Uint64("right", right.RangeId), slog.Uint64("generation", left.Generation))
+	if r.s.opts.Engine.Log(proto.RangeID(right.RangeId)).Descriptor() == nil { // see createRight
+		r.s.mu.Lock()
+		delete(r.s.splitting, proto.RangeID(right.RangeId))
+		r.s.mu.Unlock()
+		r.hub.Narrow(proto.SpanOf(left.Span), left.Generation, left, right)
+		return
+	}
 	self, _ := replicaOn(right, r.s.opts.NodeID)
 	n, err := r.s.newReplica(proto.RangeID(right.RangeId), self, false)
 	if err != nil {

@@ -35,6 +35,8 @@ type Store struct {
 	merges    atomic.Uint64 // counts them
 	snapshots chan struct{} // one token per raft snapshot being sent
 	counting  chan struct{} // one token: a range is being counted
+	asking    chan struct{} // one token per replica that asks whether it was removed
+	departed  *departed
 	started   leaderlease.Nanos
 
 	ctx    context.Context // ends with Close
@@ -62,6 +64,7 @@ func Open(opts Options) (*Store, error) {
 		opts: opts, log: opts.Logger, scheduler: newScheduler(), replicas: map[proto.RangeID]*Replica{},
 		splitting: map[proto.RangeID]*leaderlease.Promise{}, incoming: map[proto.RangeID]proto.Span{},
 		boot: rand.Uint64(), snapshots: make(chan struct{}, opts.Snapshots), counting: make(chan struct{}, 1), started: opts.Now(), resolving: newResolving(),
+		asking: make(chan struct{}, parallelAsking), departed: newDeparted(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.closing = newClosing(s)
@@ -82,7 +85,10 @@ func Open(opts Options) (*Store, error) {
 	for _, st := range states {
 		id, ok := replicaOn(st.Descriptor, opts.NodeID)
 		if !ok {
-			return nil, fmt.Errorf("rangeraft: range %d: this node is not among its replicas", st.ID())
+			if err := s.sweep(st.Descriptor); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		r, err := s.newReplica(st.ID(), id, !opts.Fresh)
 		if err != nil {

@@ -71,9 +71,7 @@ func (s *Store) receiver(from proto.NodeID, wrapped *pontoonpb.RaftMessage, m *r
 	r := s.replicas[id]
 	s.mu.RUnlock()
 	if r == nil {
-		switch m.GetType() {
-		case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
-		default:
+		if !fromLeader(m) {
 			return nil
 		}
 		var err error
@@ -90,10 +88,21 @@ func (s *Store) receiver(from proto.NodeID, wrapped *pontoonpb.RaftMessage, m *r
 		}
 	}
 	if r.replicaID != to {
+		if r.replicaID < to && fromLeader(m) {
+			r.outlived(to)
+		}
 		return nil
 	}
 	r.learnPeer(m.GetFrom(), from)
 	return r
+}
+
+func fromLeader(m *raftpb.Message) bool {
+	switch m.GetType() {
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
+		return true
+	}
+	return false
 }
 
 // uninitialised makes a replica without data; nil if another goroutine has

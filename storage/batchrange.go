@@ -67,17 +67,25 @@ func mergeHardState(kept, made *raftpb.HardState) *raftpb.HardState {
 	return newHardState(term, vote, max(kept.GetCommit(), made.GetCommit()))
 }
 
+// ClearSpan removes all replicated data of a span that no replica of this node
+// holds any more.
+func (b *Batch) ClearSpan(span proto.Span) error {
+	for _, t := range enginekey.Replicated {
+		lower, upper := enginekey.Bounds(t, span)
+		if err := b.b.DeleteRange(lower, upper, nil); err != nil {
+			return wrap("clear span", err)
+		}
+	}
+	return nil
+}
+
 // RemoveRange removes the replica with its data, leaving a tombstone: replica
 // ids below next never come back to this node.
 func (b *Batch) RemoveRange(id proto.RangeID, next proto.ReplicaID) error {
 	c := b.change(id)
 	if c.st.desc != nil {
-		span := proto.SpanOf(c.st.desc.GetSpan())
-		for _, t := range enginekey.Replicated {
-			lower, upper := enginekey.Bounds(t, span)
-			if err := b.b.DeleteRange(lower, upper, nil); err != nil {
-				return wrap("remove range", err)
-			}
+		if err := b.ClearSpan(proto.SpanOf(c.st.desc.GetSpan())); err != nil {
+			return err
 		}
 	}
 	lower := enginekey.AppendRange(nil, id, 0)

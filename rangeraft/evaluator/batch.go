@@ -18,10 +18,11 @@ type batch struct {
 	floor   proto.Revision // of the cluster, as known when its evaluation began (P9)
 	split   *pontoonpb.Split
 	merge   *pontoonpb.MergeStep
+	change  *pontoonpb.ReplicaChange
 
 	numbers  int64          // how many revisions it takes
 	needsAsk bool           // some member shows a header or takes a number (P11)
-	alone    bool           // barrier: a split, merge step or span deletion (P15, P36)
+	alone    bool           // barrier: a split, a merge step, other replicas, a span deletion (P15, P36)
 	lowest   proto.Revision // lowest revision of an effect that is known; 0: none
 	commits  []*lateRecord
 
@@ -100,7 +101,7 @@ func (e *Evaluator) bind(b *batch, first proto.Revision) {
 // entry: its members have seen what the last batch in flight left, and are
 // answered when that is applied (P11).
 func (e *Evaluator) propose(b *batch) {
-	if len(b.effects) == 0 && b.split == nil && b.merge == nil {
+	if len(b.effects) == 0 && b.split == nil && b.merge == nil && b.change == nil {
 		if n := len(e.inflight); n > 0 {
 			last := e.inflight[n-1]
 			last.observers = append(last.observers, b.members...)
@@ -117,7 +118,7 @@ func (e *Evaluator) send(b *batch) {
 	cmd := &pontoonpb.Command{
 		Term: uint64(e.opts.Term), Generation: e.desc.Generation,
 		Batch: b.id, Predecessor: e.lastProposed, // (P12)
-		Effects: b.effects, Split: b.split, Merge: b.merge,
+		Effects: b.effects, Split: b.split, Merge: b.merge, Change: b.change,
 	}
 	if !b.alone && e.truncate != nil {
 		cmd.TruncateIndex, cmd.TruncateTerm = uint64(e.truncate.index), uint64(e.truncate.term)
@@ -163,6 +164,9 @@ func (e *Evaluator) Applied(number uint64, desc *pontoonpb.Descriptor) {
 		b.members[0].reply.GetSplit().Left = desc
 	}
 	e.mergeApplied(b)
+	if b.change != nil && len(b.members) > 0 {
+		b.members[0].reply.GetChangeReplicas().Desc = desc
+	}
 	e.answerAll(b.members, false)
 	e.answerAll(b.observers, true)
 	e.wakeApplied()
@@ -185,6 +189,7 @@ func (e *Evaluator) Dropped(number uint64) {
 		e.requeueMembers(b.members)
 	}
 	dead := e.inflight[at:]
+	e.leaveHeld = e.leaveHeld || dead[0].change != nil && len(dead[0].members) == 0
 	for i := len(dead) - 1; i >= 0; i-- {
 		e.undo(dead[i])
 	}

@@ -172,6 +172,8 @@ func (e *Evaluator) dispatch(b *batch, r *request) (*member, error) {
 		return e.evalSplit(b, op.Split)
 	case *pontoonpb.RangeOp_MergeStep:
 		return e.evalMergeStep(b, r, op.MergeStep.GetStep())
+	case *pontoonpb.RangeOp_ChangeReplicas:
+		return e.evalChange(b, op.ChangeReplicas)
 	case *pontoonpb.RangeOp_Compact:
 		return e.evalCompact(b, op.Compact)
 	}

@@ -38,6 +38,7 @@ type Evaluator struct {
 	lastProposed uint64 // predecessor of the next entry (P12)
 	lastApplied  uint64
 	truncate     *truncation
+	leaveHeld    bool // leaving a joint configuration was refused: at the next Tick
 
 	seen   proto.Revision // highest number that this leadership knows of
 	closed proto.Revision
@@ -97,7 +98,7 @@ func (e *Evaluator) emit(a Action) { e.actions = append(e.actions, a) }
 // pump evaluates batches until one waits for its numbers, a barrier is in
 // flight, or too little waits.
 func (e *Evaluator) pump() {
-	for e.ask == nil && !e.barrierInFlight() && !e.gathering() {
+	for e.ask == nil && !e.barrierInFlight() && !e.leaving() && !e.gathering() {
 		b := e.nextBatch()
 		if b == nil {
 			break
@@ -124,8 +125,8 @@ func (e *Evaluator) gathering() bool {
 	return len(e.inflight) > 0 && len(e.queue) < e.opts.PipelineAt
 }
 
-// barrierInFlight: from proposing a split or a span deletion until its fate is
-// known nothing is evaluated (P15, P36).
+// barrierInFlight: from proposing a split, a span deletion or other replicas
+// until its fate is known nothing is evaluated (P15, P36).
 func (e *Evaluator) barrierInFlight() bool {
 	n := len(e.inflight)
 	return n > 0 && e.inflight[n-1].alone
@@ -224,8 +225,7 @@ func (e *Evaluator) Truncate(index proto.Index, term proto.Term) {
 	e.truncate = &truncation{index: index, term: term}
 }
 
-// SetDescriptor tells of a new applied descriptor by other means than a
-// command of this evaluator, for example a replica change.
+// SetDescriptor tells of a new applied descriptor.
 func (e *Evaluator) SetDescriptor(desc *pontoonpb.Descriptor) {
 	span := proto.SpanOf(desc.Span)
 	e.desc = desc
@@ -246,7 +246,7 @@ func (e *Evaluator) userSpan() proto.Span { return e.span.Intersect(keys.UserSpa
 
 // Tick tells the time, the driver's monotonic clock.
 func (e *Evaluator) Tick(now time.Duration) {
-	e.now = now
+	e.now, e.leaveHeld = now, false
 	e.reportBlocked(func(h *held) bool { return now >= h.askAt })
 }
 

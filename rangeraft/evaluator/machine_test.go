@@ -78,6 +78,13 @@ func (m *machine) apply(term uint64, cmd *pontoonpb.Command) bool {
 			Span: &pontoonpb.Span{Start: d.Span.Start, End: cmd.Split.Key},
 		}
 	}
+	if cmd.Change != nil {
+		d := m.desc
+		m.desc = &pontoonpb.Descriptor{
+			RangeId: d.RangeId, Generation: d.Generation + 1, Span: d.Span,
+			Replicas: cmd.Change.Replicas, NextReplicaId: cmd.Change.NextReplicaId,
+		}
+	}
 	m.history = append(m.history, cmd)
 	return true
 }

@@ -12,6 +12,7 @@ import (
 // only after an entry of the term is applied (P1).
 type Options struct {
 	Term       proto.Term
+	Replica    proto.ReplicaID       // the leader's
 	Descriptor *pontoonpb.Descriptor // applied
 	Closed     proto.Revision        // applied
 	State      State

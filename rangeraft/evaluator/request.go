@@ -98,8 +98,9 @@ func errorReply(err error) *pontoonpb.RangeReply {
 }
 
 // Submit takes a request: write, lock, commit, abort, resolve, forget,
-// sys_write, lease (grant, register, checkpoint), split or compact. It is
-// answered exactly once. The operation must not be changed afterwards.
+// sys_write, lease (grant, register, checkpoint), split, change of replicas or
+// compact. It is answered exactly once. The operation must not be changed
+// afterwards.
 func (e *Evaluator) Submit(id RequestID, op *pontoonpb.RangeOp) {
 	e.seq++
 	r := &request{id: id, seq: e.seq, op: op}

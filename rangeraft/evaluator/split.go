@@ -25,6 +25,9 @@ func (e *Evaluator) evalSplit(b *batch, op *pontoonpb.SplitOp) (*member, error) 
 	if e.merging.record != nil {
 		return nil, refusef("the range is being merged")
 	}
+	if Joint(e.desc) {
+		return nil, refusef("a change of the replicas is under way")
+	}
 	if !e.drained(b) {
 		return nil, errDrain
 	}
