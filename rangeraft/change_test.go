@@ -254,6 +254,14 @@ func TestPromotionNeedsCaughtUpLearner(t *testing.T) {
 		}
 	}
 	down.stop()
+	c.wait("known to be down", func() bool {
+		for _, p := range c.leader(proto.UserRange).store.replica(proto.UserRange).status().Progress {
+			if p.NodeId == uint64(down.id) {
+				return !p.Active
+			}
+		}
+		return false
+	})
 	c.wait("refused without a majority", func() bool {
 		_, err := c.change(proto.UserRange, step(demote, up))
 		if err == nil {

@@ -112,7 +112,9 @@ func (c *seqClient) ObservePush(rev proto.Revision) { c.raise(rev) }
 // read returns a read revision.
 func (c *cluster) read() proto.Revision { return c.seq.take(0).Read }
 
-func newCluster(t testing.TB, n int, tune func(*Options)) *cluster { return newClusterOf(t, n, n, tune) }
+func newCluster(t testing.TB, n int, tune func(*Options)) *cluster {
+	return newClusterOf(t, n, n, tune)
+}
 
 // newClusterOf starts n nodes, the first ones with a replica of the range.
 func newClusterOf(t testing.TB, replicas, n int, tune func(*Options)) *cluster {

@@ -18,6 +18,16 @@ func (s *Store) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeR
 	if err != nil {
 		return refusal(err)
 	}
+	reply := s.dispatch(ctx, r, op)
+	if e := reply.Error; e.GetCode() == pontoonpb.RangeErrorCode_NOT_LEADER && len(e.Descriptors) == 0 {
+		// The error may be shared. The leader may be of a node that came later.
+		reply = &pontoonpb.RangeReply{Error: &pontoonpb.RangeError{Code: e.Code, Message: e.Message,
+			LeaderNode: e.LeaderNode, Descriptors: []*pontoonpb.Descriptor{r.desc.Load()}}}
+	}
+	return reply
+}
+
+func (s *Store) dispatch(ctx context.Context, r *Replica, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
 	switch o := op.Op.(type) {
 	case *pontoonpb.RangeOp_Read:
 		return r.doRead(ctx, op, o.Read)

@@ -52,12 +52,12 @@ type Replica struct {
 	wantBeat bool           // a round must start at the end of the turn
 	retry    int            // ticks on which to campaign again after a split
 	staged   []*stagedSnapshot
-	sending  map[proto.ReplicaID]proto.Index // raft snapshots under way
-	reload   bool                            // a raft snapshot replaced the state
-	unsaid   *raftpb.HardState               // a commit index that waits for entries to go with
-	handed   writtenVote                     // to the log writer last
-	quiet    quiet                           // since a leader was heard of
-	tail     storage.LogMark                 // end of raft's log after the last Ready; zero: not known
+	sending  map[proto.ReplicaID]*outgoing // raft snapshots under way
+	reload   bool                          // a raft snapshot replaced the state
+	unsaid   *raftpb.HardState             // a commit index that waits for entries to go with
+	handed   writtenVote                   // to the log writer last
+	quiet    quiet                         // since a leader was heard of
+	tail     storage.LogMark               // end of raft's log after the last Ready; zero: not known
 
 	appliedWaits []appliedWait
 	subsuming    []proto.RangeID // go with the raft snapshot that is being ingested
@@ -111,7 +111,7 @@ func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (
 		log:     s.log.With(slog.Uint64("range", uint64(id))),
 		lease:   leaderlease.NewLease(self, leaderlease.Duration(s.opts.electionTimeout(), s.opts.TickInterval, s.opts.ClockDriftPerMille)),
 		promise: leaderlease.NewPromise(s.opts.electionTimeout(), s.opts.ElectionTicks, s.started, bound),
-		sending: map[proto.ReplicaID]proto.Index{},
+		sending: map[proto.ReplicaID]*outgoing{},
 	}
 	r.counts.reset(st.Index, st.LiveKeys)
 	desc := store.Descriptor()
@@ -314,6 +314,7 @@ func (r *Replica) status() *pontoonpb.RangeStatus {
 		LeaderLeaseValid: r.leaseUntil.Load() > int64(r.s.opts.Now()),
 		Load:             r.loadNow(d),
 		Frozen:           r.merge.Load().GetStep().GetKind() == pontoonpb.MergeStep_FREEZE,
+		Progress:         r.progress(d),
 	}
 }
 

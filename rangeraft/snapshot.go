@@ -52,9 +52,10 @@ func (r *Replica) startSnapshot(m *raftpb.Message) {
 		r.rn.ReportSnapshot(m.GetTo(), raft.SnapshotFailure)
 		return
 	}
-	r.sending[to] = proto.Index(m.GetSnapshot().GetMetadata().GetIndex())
+	o := &outgoing{index: proto.Index(m.GetSnapshot().GetMetadata().GetIndex())}
+	r.sending[to] = o
 	r.s.background(func() {
-		err := r.s.sendSnapshot(r, node, m)
+		err := r.s.sendSnapshot(r, node, m, o)
 		result, status := "ok", raft.SnapshotFinish
 		if err != nil {
 			result, status = "failed", raft.SnapshotFailure
@@ -70,7 +71,7 @@ func (r *Replica) startSnapshot(m *raftpb.Message) {
 
 // sendSnapshot streams the range, at most a few at a time and at a bounded
 // rate.
-func (s *Store) sendSnapshot(r *Replica, node proto.NodeID, m *raftpb.Message) error {
+func (s *Store) sendSnapshot(r *Replica, node proto.NodeID, m *raftpb.Message, o *outgoing) error {
 	select {
 	case s.snapshots <- struct{}{}:
 		defer func() { <-s.snapshots }()
@@ -99,8 +100,15 @@ func (s *Store) sendSnapshot(r *Replica, node proto.NodeID, m *raftpb.Message) e
 		return err
 	}
 	header := &pontoonpb.SnapshotHeader{Message: wrapped, Desc: desc}
+	if total, err := s.opts.Engine.SizeOf(proto.SpanOf(desc.Span)); err == nil {
+		o.total.Store(total)
+	}
 	return s.transport.SendSnapshot(s.ctx, node, header, func(emit func([]byte) error) error {
-		_, err := v.Export(r.id, emitWriter(emit))
+		_, err := v.Export(r.id, emitWriter(func(p []byte) error {
+			err := emit(p)
+			o.bytes.Add(int64(len(p)))
+			return err
+		}))
 		return err
 	})
 }

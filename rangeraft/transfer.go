@@ -22,6 +22,9 @@ func (r *Replica) doTransfer(ctx context.Context, to proto.NodeID) *pontoonpb.Ra
 	if !ok {
 		return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "node %x has no replica of range %d", uint64(to), r.id))
 	}
+	if roleOf(r.desc.Load(), target) == pontoonpb.ReplicaRole_REPLICA_LEARNER {
+		return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "the replica of range %d on node %x has no vote", r.id, uint64(to)))
+	}
 	done := &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Transfer{Transfer: &pontoonpb.TransferReply{}}}
 	if to == r.s.opts.NodeID {
 		if e := r.prove(ctx, proto.Span{}); e != nil {

@@ -32,8 +32,8 @@ func (r *Replica) maybeTruncate() {
 			target = min(target, pr.Match)
 		}
 	})
-	for _, index := range r.sending {
-		target = min(target, uint64(index))
+	for _, o := range r.sending {
+		target = min(target, uint64(o.index))
 	}
 	if target < first+r.s.opts.LogEntries/2 {
 		return

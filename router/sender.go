@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -115,12 +116,17 @@ func (a *attempt) learn(desc *pontoonpb.Descriptor, node proto.NodeID, re *proto
 		if hint == node {
 			hint = 0
 		}
+		a.cache.Insert(re.Descriptors...)
 		a.cache.SetLeader(id, hint)
 		a.free = hint != 0
 	case pontoonpb.RangeErrorCode_RANGE_MISMATCH:
 		a.free = a.cache.Insert(re.Descriptors...)
 		if !a.free {
 			a.cache.Evict(desc)
+		}
+		// A node whose replica was removed tells where the range is now: not there.
+		if now := a.cache.Lookup(a.span.Start); now != nil && !hasReplica(now, node) {
+			a.cache.SetLeader(proto.RangeID(now.RangeId), 0)
 		}
 	case pontoonpb.RangeErrorCode_RANGE_NOT_FOUND:
 		a.cache.SetLeader(id, 0)
@@ -130,6 +136,10 @@ func (a *attempt) learn(desc *pontoonpb.Descriptor, node proto.NodeID, re *proto
 	case pontoonpb.RangeErrorCode_UNAVAILABLE, pontoonpb.RangeErrorCode_AMBIGUOUS:
 		a.cache.SetLeader(id, 0)
 	}
+}
+
+func hasReplica(d *pontoonpb.Descriptor, node proto.NodeID) bool {
+	return slices.ContainsFunc(d.Replicas, func(r *pontoonpb.Replica) bool { return r.NodeId == uint64(node) })
 }
 
 // final reports whether the error goes to the caller.
@@ -172,7 +182,7 @@ func (a *attempt) pause(ctx context.Context) error {
 func repeatable(op *pontoonpb.RangeOp) bool {
 	switch o := op.Op.(type) {
 	case *pontoonpb.RangeOp_Write, *pontoonpb.RangeOp_Lock, *pontoonpb.RangeOp_Commit,
-		*pontoonpb.RangeOp_SysWrite, *pontoonpb.RangeOp_Split:
+		*pontoonpb.RangeOp_SysWrite, *pontoonpb.RangeOp_Split, *pontoonpb.RangeOp_ChangeReplicas:
 		return false
 	case *pontoonpb.RangeOp_Lease:
 		return o.Lease.Kind != pontoonpb.LeaseOpKind_LEASE_GRANT

@@ -58,6 +58,8 @@ func TestSend(t *testing.T) {
 	write := &pontoonpb.RangeOp{Op: &pontoonpb.RangeOp_Write{Write: &pontoonpb.WriteOp{}}}
 	commit := &pontoonpb.RangeOp{Op: &pontoonpb.RangeOp_Commit{Commit: &pontoonpb.CommitOp{}}}
 	broken := errors.New("stream broken")
+	moved := rangeAt(7, 2, "a", "z")
+	moved.Replicas = moved.Replicas[:2]
 	for _, c := range []struct {
 		name    string
 		op      *pontoonpb.RangeOp
@@ -83,6 +85,7 @@ func TestSend(t *testing.T) {
 		{"lock conflict", write, []error{code(pontoonpb.RangeErrorCode_LOCKED)}, pontoonpb.RangeErrorCode_LOCKED, []proto.NodeID{1}, 0},
 		{"newer descriptor", write, []error{proto.Mismatch(rangeAt(7, 2, "a", "f"))}, 0, []proto.NodeID{1, 2}, 0},
 		{"no longer inside", write, []error{proto.Mismatch(rangeAt(7, 2, "a", "b\x00\x00"))}, pontoonpb.RangeErrorCode_RANGE_MISMATCH, []proto.NodeID{1}, 0},
+		{"leader that was removed", write, []error{proto.NotLeader(3), proto.Mismatch(moved)}, 0, []proto.NodeID{1, 3, 2}, 0},
 		{"useless mismatch", write, []error{proto.Mismatch()}, 0, []proto.NodeID{1, 2}, 1},
 		{"gone from everywhere", write, []error{
 			code(pontoonpb.RangeErrorCode_RANGE_NOT_FOUND), code(pontoonpb.RangeErrorCode_RANGE_NOT_FOUND), code(pontoonpb.RangeErrorCode_RANGE_NOT_FOUND),
