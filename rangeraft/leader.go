@@ -28,6 +28,7 @@ type leader struct {
 	proving    bool           // a round runs for the sake of closing
 	handing    bool           // the lead is being handed over
 	lessor     bool           // Lessor.Gained was called
+	handOver   func()         // runs once nothing is under way any more
 	ledTicks   int            // ticks of this leadership
 	// nextTruncate is the tick from which the log may be truncated: not before
 	// every live replica had the time to answer.
@@ -134,6 +135,7 @@ func (r *Replica) drain() {
 	for r.ev != nil {
 		actions := r.ev.Drain()
 		if len(actions) == 0 {
+			r.maybeHandOver()
 			return
 		}
 		for _, a := range actions {

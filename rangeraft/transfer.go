@@ -44,18 +44,49 @@ func (r *Replica) doTransfer(ctx context.Context, to proto.NodeID) *pontoonpb.Ra
 	term := make(chan proto.Term, 1)
 	r.post(func() {
 		term <- r.leaderTerm
-		if r.leading {
-			r.dropLease() // P2: before TimeoutNow can leave
-			r.rn.TransferLeader(uint64(target))
-		}
+		r.beginHandOver(target)
 	})
 	if r.awaitLoss(ctx, term) {
 		return done
 	}
+	r.post(r.stayInOffice)
 	if root {
 		r.s.opts.Root.Resume()
 	}
 	return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "node %x did not take over in time", uint64(to)))
+}
+
+// beginHandOver lets what is under way end, then tells the target to take over.
+// What comes meanwhile waits, and goes to the next leader: so no number is burnt
+// (P10), and no client is left in doubt.
+func (r *Replica) beginHandOver(target proto.ReplicaID) {
+	if !r.leading {
+		return
+	}
+	r.handOver = func() {
+		r.dropLease() // P2: before TimeoutNow can leave
+		r.rn.TransferLeader(uint64(target))
+	}
+	if r.ev == nil {
+		r.maybeHandOver() // it serves nothing yet
+		return
+	}
+	r.ev.Hold(true)
+}
+
+func (r *Replica) maybeHandOver() {
+	if f := r.handOver; f != nil && (r.ev == nil || r.ev.Idle()) {
+		r.handOver = nil
+		f()
+	}
+}
+
+// stayInOffice goes on after a hand-over that failed.
+func (r *Replica) stayInOffice() {
+	r.handOver = nil
+	if r.ev != nil {
+		r.ev.Hold(false)
+	}
 }
 
 // awaitLoss polls until the term that was led is over; false after an election

@@ -44,6 +44,7 @@ type Evaluator struct {
 	closed proto.Revision
 	now    time.Duration
 	failed error
+	held   bool // evaluates nothing more
 
 	reads      []*waitingRead
 	readsDirty bool
@@ -84,7 +85,7 @@ func New(opts Options) (*Evaluator, error) {
 // Drain evaluates what waits and returns what is to be done, in order. Call it
 // again after executing the actions until it returns none.
 func (e *Evaluator) Drain() []Action {
-	if e.failed == nil {
+	if e.failed == nil && !e.held {
 		e.pump()
 	}
 	e.sweepReads()
