@@ -208,7 +208,7 @@ func (n *Node) serve() {
 	n.servers = serve.NewServers(n.cfg.Logger)
 	n.servers.Peers(peer, n.peerListeners)
 	n.servers.Both(client, httpapi.New(httpapi.Options{
-		Probe: probe{n}, Gatherer: n.registry, Pprof: n.cfg.EnablePprof, Timeout: probeTimeout, Gateway: n.gateway,
+		Probe: probe{n}, Ranges: localRanges{n.store, n}, Gatherer: n.registry, Pprof: n.cfg.EnablePprof, Timeout: probeTimeout, Gateway: n.gateway,
 	}), n.clientListeners)
 	n.servers.Pipe(client, n.gateway.Listener())
 	n.onClose(func() {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
 func newRangeSplit() *cobra.Command {
@@ -30,8 +31,8 @@ func newRangeSplit() *cobra.Command {
 					return printJSON(cmd.OutOrStdout(), map[string]uint64{"left": resp.Left.RangeId, "right": resp.Right.RangeId})
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "range %d is now %s to %s, range %d %s to %s\n",
-					resp.Left.RangeId, keyText(resp.Left.Span.Start), keyText(resp.Left.Span.End),
-					resp.Right.RangeId, keyText(resp.Right.Span.Start), keyText(resp.Right.Span.End))
+					resp.Left.RangeId, keys.Text(resp.Left.Span.Start), keys.Text(resp.Left.Span.End),
+					resp.Right.RangeId, keys.Text(resp.Right.Span.Start), keys.Text(resp.Right.Span.End))
 				return nil
 			})
 		},

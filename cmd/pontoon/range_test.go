@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -48,6 +50,14 @@ func TestRangesAndNodes(t *testing.T) {
 	}
 	if out := run("range", "list"); !strings.Contains(out, "ID") || !strings.Contains(out, "LEADER") || strings.Count(out, "\n") != 6 {
 		t.Error(out)
+	}
+	resp, err := http.Get("http://" + p.addr + "/debug/ranges")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if page, err := io.ReadAll(resp.Body); err != nil || !strings.Contains(string(page), "5 replicas on this node") || strings.Count(string(page), "leader  solo") != 5 {
+		t.Errorf("%s %v", page, err)
 	}
 	if out := run("range", "show", "4"); !strings.Contains(out, "(leader)") {
 		t.Error(out)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -56,7 +55,7 @@ type loadView struct {
 
 func viewRange(s *pontoonpb.RangeStatus, names nodeNames) rangeView {
 	v := rangeView{
-		ID: s.Desc.RangeId, Start: keyText(s.Desc.Span.Start), End: keyText(s.Desc.Span.End),
+		ID: s.Desc.RangeId, Start: keys.Text(s.Desc.Span.Start), End: keys.Text(s.Desc.Span.End),
 		Generation: s.Desc.Generation, Leader: nodeText(s.LeaderNode), LeaderName: names.text(s.LeaderNode),
 		Node: nodeText(s.NodeId), NodeName: names.text(s.NodeId), Term: s.Term,
 		Applied: s.AppliedIndex, First: s.FirstIndex, Last: s.LastIndex,
@@ -106,27 +105,6 @@ func membersText(members []replicaView) string {
 		}
 	}
 	return strings.Join(parts, ",")
-}
-
-// keyText renders an internal key: its span, then the key as a quoted string.
-func keyText(key []byte) string {
-	switch {
-	case string(key) == string(keys.MetaSpan.Start):
-		return "meta"
-	case string(key) == string(keys.LeaseSpan.Start):
-		return "lease"
-	case string(key) == string(keys.UserSpan.Start):
-		return "user"
-	case string(key) == string(keys.Max):
-		return "end"
-	}
-	if k, ok := keys.UserKey(key); ok {
-		return strconv.Quote(string(k))
-	}
-	if id, ok := keys.LeaseOf(key); ok {
-		return fmt.Sprintf("lease/%x", int64(id))
-	}
-	return fmt.Sprintf("%x", key)
 }
 
 func liveText(n int64) string {

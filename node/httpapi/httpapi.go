@@ -1,6 +1,7 @@
 // Package httpapi serves the plain HTTP paths of the client port.
 //
-//	/version  /health  /livez  /readyz  /metrics  /debug/pprof  /v3/
+//	/version  /health  /livez  /readyz  /metrics  /debug/pprof  /debug/ranges
+//	/v3/
 //
 // Bodies and status codes are etcd's. Readiness asks the node to serve a
 // linearizable read; liveness asks only that the process answers.
@@ -37,6 +38,7 @@ type Options struct {
 	Pprof    bool
 	Timeout  time.Duration // of one probe read
 	Gateway  http.Handler  // of /v3/; nil: not served
+	Ranges   Ranges        // of /debug/ranges
 }
 
 // New returns the handler of all paths.
@@ -48,6 +50,7 @@ func New(o Options) http.Handler {
 	h.checks(mux, "/livez", "serializable_read")
 	h.checks(mux, "/readyz", "serializable_read", "linearizable_read")
 	mux.Handle("/metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/debug/ranges", h.ranges)
 	if o.Gateway != nil {
 		mux.Handle("/v3/", o.Gateway)
 	}
