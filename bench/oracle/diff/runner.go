@@ -82,7 +82,7 @@ type Runner struct {
 	step     int // index of the current operation
 	watchers []*watcher
 	floors   []int64 // by gateway of the subject: the highest revision it answered
-	steering *steering
+	steering steering
 	leases   leaseTerm
 }
 
@@ -95,7 +95,7 @@ func Run(ctx context.Context, oracle, subject Target, src Source, patience time.
 	if patience == 0 {
 		patience = DefaultPatience
 	}
-	r := &Runner{patience: patience, state: State{Now: 1, Compacted: -1}, progress: progress, floors: make([]int64, len(subject.Endpoints))}
+	r := &Runner{patience: patience, state: State{Now: 1, Compacted: -1}, progress: progress, steering: newSteering(), floors: make([]int64, len(subject.Endpoints))}
 	if r.oracle, err = dial(oracle); err != nil {
 		return nil, nil, err
 	}
@@ -113,8 +113,8 @@ func Run(ctx context.Context, oracle, subject Target, src Source, patience time.
 		return nil, nil, err
 	}
 	executed, diff, err = r.loop(ctx, src)
-	if steerErr := r.awaitSteering(ctx); err == nil && diff == nil {
-		err = steerErr
+	if err == nil && diff == nil {
+		err = r.awaitSteering(ctx, 0)
 	}
 	return executed, diff, err
 }

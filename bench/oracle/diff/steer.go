@@ -31,23 +31,34 @@ type Ranges interface {
 // are not what the generator takes them for.
 type Tally struct{ Done, Refused atomic.Int64 }
 
-// steering is a change of the subject's ranges that is under way.
+// maxSteering is how many changes are under way at once: they meet one another, too.
+const maxSteering = 4
+
+// steering is the changes of the subject's ranges that are under way.
 type steering struct {
-	kind  Kind
-	tally *Tally
-	done  chan error
+	running int
+	ended   chan steered
 }
 
-// steer changes the subject's ranges while the operations go on, one change at a time.
+func newSteering() steering { return steering{ended: make(chan steered, maxSteering)} }
+
+// steered is a change that has ended.
+type steered struct {
+	kind  Kind
+	tally *Tally
+	err   error
+}
+
+// steer changes the subject's ranges while the operations go on.
 func (r *Runner) steer(ctx context.Context, o Op) error {
 	ranges := r.subject.Ranges
 	if ranges == nil {
 		return nil
 	}
-	if err := r.awaitSteering(ctx); err != nil {
+	if err := r.awaitSteering(ctx, maxSteering-1); err != nil {
 		return err
 	}
-	s := &steering{kind: o.Kind, done: make(chan error, 1)}
+	s := steered{kind: o.Kind}
 	var change func() error
 	switch o.Kind {
 	case KindSplit:
@@ -60,30 +71,30 @@ func (r *Runner) steer(ctx context.Context, o Op) error {
 	case KindTransfer:
 		s.tally, change = &r.progress.Transfers, func() error { return ranges.Transfer(ctx, o.N) }
 	}
-	r.steering = s
-	go func() { s.done <- change() }()
+	r.steering.running++
+	go func() {
+		s.err = change()
+		r.steering.ended <- s
+	}()
 	return nil
 }
 
-// awaitSteering waits for the change under way. A refused one is counted; it is an
-// error when none of the first was accepted.
-func (r *Runner) awaitSteering(ctx context.Context) error {
-	s := r.steering
-	if s == nil {
-		return nil
-	}
-	select {
-	case err := <-s.done:
-		r.steering = nil
-		if err == nil {
-			s.tally.Done.Add(1)
-			return nil
+// awaitSteering takes note of what has ended and waits until at most so many changes
+// are under way. A refused one is counted; it is an error when none of the first of
+// its kind was accepted.
+func (r *Runner) awaitSteering(ctx context.Context, atMost int) error {
+	for r.steering.running > atMost || len(r.steering.ended) > 0 {
+		select {
+		case s := <-r.steering.ended:
+			r.steering.running--
+			if s.err == nil {
+				s.tally.Done.Add(1)
+			} else if s.tally.Refused.Add(1) >= refusalsTolerated && s.tally.Done.Load() == 0 {
+				return fmt.Errorf("diff: no %s is accepted: %w", s.kind, s.err)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		if s.tally.Refused.Add(1) >= refusalsTolerated && s.tally.Done.Load() == 0 {
-			return fmt.Errorf("diff: no %s is accepted: %w", s.kind, err)
-		}
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return nil
 }

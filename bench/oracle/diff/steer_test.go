@@ -26,8 +26,8 @@ func (f *fakeRanges) change(ctx context.Context, what string) error {
 	return f.refusal
 }
 
-func (f *fakeRanges) Split(ctx context.Context, key []byte) error {
-	return f.change(ctx, "split "+string(key))
+func (f *fakeRanges) Split(ctx context.Context, _ []byte) error {
+	return f.change(ctx, "split")
 }
 func (f *fakeRanges) Merge(ctx context.Context, _ int) error        { return f.change(ctx, "merge") }
 func (f *fakeRanges) Move(ctx context.Context, _ int) error         { return f.change(ctx, "move") }
@@ -35,35 +35,38 @@ func (f *fakeRanges) Transfer(ctx context.Context, _ int) error     { return f.c
 func (f *fakeRanges) LeaseTerm(ctx context.Context) (uint64, error) { return f.term, nil }
 
 func runnerOver(ranges Ranges) *Runner {
-	return &Runner{subject: &side{Target: Target{Ranges: ranges}}, progress: new(Progress)}
+	return &Runner{subject: &side{Target: Target{Ranges: ranges}}, progress: new(Progress), steering: newSteering()}
 }
 
-// The operations go on while a change is under way; the next change waits for it.
-func TestSteeringRunsOneChangeAtATime(t *testing.T) {
+// The operations go on while a few changes are under way; one more waits for them.
+func TestSteeringIsBounded(t *testing.T) {
 	f := &fakeRanges{running: make(chan string)}
 	r := runnerOver(f)
-	for i, o := range []Op{{Kind: KindSplit, Msg: &pb.RangeRequest{Key: []byte("k")}}, {Kind: KindMerge}, {Kind: KindMove}, {Kind: KindTransfer}} {
-		if i > 0 {
+	kinds := []Kind{KindSplit, KindMerge, KindMove, KindTransfer}
+	done := map[string]int{}
+	for i := range 2 * maxSteering {
+		o := Op{Kind: kinds[i%len(kinds)], Msg: &pb.RangeRequest{}}
+		if i >= maxSteering {
 			hurry, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			if err := r.steer(hurry, o); !errors.Is(err, context.DeadlineExceeded) {
-				t.Fatalf("%s began beside another change: %v", o.Kind, err)
+				t.Fatalf("%s began beside %d changes: %v", o.Kind, maxSteering, err)
 			}
 			cancel()
-			<-f.running
+			done[<-f.running]++
 		}
 		if err := r.steer(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if last := <-f.running; last != "transfer" {
-		t.Fatal(last)
+	for range maxSteering {
+		done[<-f.running]++
 	}
-	if err := r.awaitSteering(t.Context()); err != nil {
+	if err := r.awaitSteering(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
-	for _, tally := range []*Tally{&r.progress.Splits, &r.progress.Merges, &r.progress.Moves, &r.progress.Transfers} {
-		if tally.Done.Load() != 1 || tally.Refused.Load() != 0 {
-			t.Fatalf("%d done, %d refused", tally.Done.Load(), tally.Refused.Load())
+	for i, tally := range []*Tally{&r.progress.Splits, &r.progress.Merges, &r.progress.Moves, &r.progress.Transfers} {
+		if got := tally.Done.Load(); got != int64(done[string(kinds[i])]) || tally.Refused.Load() != 0 || got == 0 {
+			t.Errorf("%s: %d done, %d refused; %v went through", kinds[i], got, tally.Refused.Load(), done)
 		}
 	}
 }
@@ -74,11 +77,12 @@ func TestSteeringThatIsNeverAcceptedIsAnError(t *testing.T) {
 		r := runnerOver(&fakeRanges{refusal: errors.New("no such command")})
 		r.progress.Merges.Done.Store(accepted)
 		var err error
-		for range refusalsTolerated + 1 {
-			if err = r.steer(t.Context(), Op{Kind: KindMerge}); err != nil {
+		for range refusalsTolerated {
+			if err = errors.Join(err, r.steer(t.Context(), Op{Kind: KindMerge})); err != nil {
 				break
 			}
 		}
+		err = errors.Join(err, r.awaitSteering(t.Context(), 0))
 		if (err == nil) == (accepted == 0) {
 			t.Fatalf("%d accepted: %v", accepted, err)
 		}
