@@ -74,7 +74,8 @@ func TestCommandsRefuseBadFlags(t *testing.T) {
 	}
 }
 
-// The harness is a black box: it imports nothing of the product.
+// The harness is a black box: it imports nothing of the product but the wire
+// types of the Admin service, in one place.
 func TestImportsNothingOfTheProduct(t *testing.T) {
 	const module = "github.com/pontoon-kv/pontoon/"
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
@@ -90,7 +91,7 @@ func TestImportsNothingOfTheProduct(t *testing.T) {
 		}
 		for _, spec := range f.Imports {
 			imported, _ := strconv.Unquote(spec.Path.Value)
-			if rest, ours := strings.CutPrefix(imported, module); ours && rest != "bench" && !strings.HasPrefix(rest, "bench/") {
+			if rest, ours := strings.CutPrefix(imported, module); ours && !(rest == "proto/pontoonpb" && filepath.Dir(path) == "steer") && rest != "bench" && !strings.HasPrefix(rest, "bench/") {
 				t.Errorf("%s imports %s", path, imported)
 			}
 		}

@@ -10,7 +10,8 @@
 //	                      stat (latencies), verify (judges histories)
 //
 // Everything here is a black box test: it speaks to endpoints and starts
-// processes, and imports nothing of the product. Each Command has a standard
+// processes, and imports nothing of the product but the wire types of its Admin
+// service (steer). Each Command has a standard
 // flag.FlagSet and a Run that prints text or JSON and returns an error if the
 // run failed or a promise was broken.
 //

@@ -24,6 +24,8 @@ func robustCommand() Command {
 	fs.DurationVar(&o.Round, "round", 20*time.Second, "length of the load between two verdicts")
 	fs.DurationVar(&o.FaultEvery, "fault-every", 4*time.Second, "mean time between faults; negative: none")
 	fs.Uint64Var(&o.Seed, "seed", 0, "seed of the run (default: from the clock, printed)")
+	fs.Var((*mode)(&o.Mode), "mode", "what happens meanwhile: crash, net (links are cut) or elastic (nodes join, die and leave)")
+	fs.IntVar(&o.Objects, "objects", 300, "objects of the Kubernetes-shaped load, in mode elastic")
 	fs.IntVar(&o.Nodes, "nodes", 3, "nodes of the cluster")
 	fs.IntVar(&o.Clients, "clients", 6, "concurrent clients")
 	fs.Float64Var(&o.Rate, "rate", 150, "requests per second over all clients")
@@ -54,4 +56,14 @@ func robustCommand() Command {
 			return format.print(out, rep, err)
 		},
 	}
+}
+
+// mode is the flag of a kind of run.
+type mode robust.Mode
+
+func (m *mode) String() string { return string(*m) }
+
+func (m *mode) Set(s string) error {
+	*m = mode(s)
+	return nil
 }

@@ -6,17 +6,27 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pontoon-kv/pontoon/bench/cut"
 )
 
 // Cluster is a set of running nodes.
 type Cluster struct {
 	opts    Options
-	nodes   []*Node
 	ownsDir bool
+	links   *cut.Net // nil: nodes reach each other directly
+
+	mu      sync.Mutex
+	nodes   []*Node
+	retired []*Node
+	made    int          // nodes ever
+	ports   map[int]bool // of all of them
 }
 
 // Start starts all nodes and waits until each is ready.
@@ -24,7 +34,10 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	c := &Cluster{opts: opts}
+	c := &Cluster{opts: opts, ports: map[int]bool{}}
+	if opts.Links {
+		c.links = cut.New(opts.Logger)
+	}
 	if opts.Dir == "" {
 		dir, err := os.MkdirTemp("", "pontoon-bench-")
 		if err != nil {
@@ -51,36 +64,17 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 
 // layOut gives every node its ports, directory and command line.
 func (c *Cluster) layOut() error {
-	ports, err := freePorts(2 * c.opts.Nodes)
-	if err != nil {
-		return err
-	}
 	var initial []string
-	for i := range c.opts.Nodes {
-		n := &Node{
-			Name:     fmt.Sprintf("n%d", i+1),
-			Endpoint: fmt.Sprintf("127.0.0.1:%d", ports[2*i]),
-			Peer:     fmt.Sprintf("127.0.0.1:%d", ports[2*i+1]),
-			Dir:      filepath.Join(c.opts.Dir, fmt.Sprintf("n%d", i+1)),
-			binary:   c.opts.Binary,
-			logger:   c.opts.Logger,
+	for range c.opts.Nodes {
+		n, err := c.newNode()
+		if err != nil {
+			return err
 		}
-		n.LogFile = n.Dir + ".log"
-		c.nodes = append(c.nodes, n)
 		initial = append(initial, n.Name+"=http://"+n.Peer)
 	}
-	token := fmt.Sprintf("bench-%d-%d", os.Getpid(), ports[0])
+	token := fmt.Sprintf("bench-%d-%s", os.Getpid(), c.nodes[0].Peer)
 	for _, n := range c.nodes {
-		if c.opts.Kind == Pontoon {
-			n.args = append(n.args, "start")
-		}
 		n.args = append(n.args,
-			"--name="+n.Name,
-			"--data-dir="+n.Dir,
-			"--listen-client-urls=http://"+n.Endpoint,
-			"--advertise-client-urls=http://"+n.Endpoint,
-			"--listen-peer-urls=http://"+n.Peer,
-			"--initial-advertise-peer-urls=http://"+n.Peer,
 			"--initial-cluster="+strings.Join(initial, ","),
 			"--initial-cluster-state=new",
 			"--initial-cluster-token="+token,
@@ -90,19 +84,114 @@ func (c *Cluster) layOut() error {
 	return nil
 }
 
+// newNode makes the next node, with ports, directory and what its command line
+// says of itself.
+func (c *Cluster) newNode() (*Node, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ports, err := freePorts(3, c.ports)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range ports {
+		c.ports[p] = true
+	}
+	c.made++
+	n := &Node{
+		Name:     fmt.Sprintf("n%d", c.made),
+		Endpoint: fmt.Sprintf("127.0.0.1:%d", ports[0]),
+		Peer:     fmt.Sprintf("127.0.0.1:%d", ports[1]),
+		Dir:      filepath.Join(c.opts.Dir, fmt.Sprintf("n%d", c.made)),
+		binary:   c.opts.Binary,
+		logger:   c.opts.Logger,
+	}
+	n.LogFile = n.Dir + ".log"
+	own := n.Peer
+	if c.links != nil {
+		own = fmt.Sprintf("127.0.0.1:%d", ports[2])
+		if err := c.links.Front(n.Name, n.Peer, own, n.Pid); err != nil {
+			return nil, err
+		}
+	}
+	if c.opts.Kind == Pontoon {
+		n.args = append(n.args, "start")
+	}
+	n.args = append(n.args,
+		"--name="+n.Name,
+		"--data-dir="+n.Dir,
+		"--listen-client-urls=http://"+n.Endpoint,
+		"--advertise-client-urls=http://"+n.Endpoint,
+		"--listen-peer-urls=http://"+own,
+		"--initial-advertise-peer-urls=http://"+n.Peer,
+	)
+	c.nodes = append(c.nodes, n)
+	return n, nil
+}
+
+// Join starts a new node that joins the running cluster through one of its
+// nodes, and waits until it serves.
+func (c *Cluster) Join(ctx context.Context) (*Node, error) {
+	var through []string
+	for _, n := range c.Nodes() {
+		if n.Running() {
+			through = append(through, n.Peer)
+		}
+	}
+	n, err := c.newNode()
+	if err != nil {
+		return nil, err
+	}
+	n.args = append(n.args, "--join="+strings.Join(through, ","))
+	n.args = append(n.args, c.opts.Args...)
+	ctx, cancel := context.WithTimeout(ctx, c.opts.StartTimeout)
+	defer cancel()
+	return n, n.Restart(ctx)
+}
+
+// Retire takes a node that does not come back out of the list of nodes. What
+// still runs of it is killed.
+func (c *Cluster) Retire(n *Node) error {
+	err := n.Kill()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes = slices.DeleteFunc(c.nodes, func(o *Node) bool { return o == n })
+	c.retired = append(c.retired, n)
+	return err
+}
+
+// Crashes returns every end of a process that nobody asked for, of retired
+// nodes too.
+func (c *Cluster) Crashes() []error {
+	c.mu.Lock()
+	nodes := slices.Concat(c.nodes, c.retired)
+	c.mu.Unlock()
+	var out []error
+	for _, n := range nodes {
+		out = append(out, n.Crashes()...)
+	}
+	return out
+}
+
+// Links returns the network between the nodes, nil unless Options.Links.
+func (c *Cluster) Links() *cut.Net { return c.links }
+
 // Kind returns the system that runs.
 func (c *Cluster) Kind() Kind { return c.opts.Kind }
 
 // Dir returns the directory of data and logs.
 func (c *Cluster) Dir() string { return c.opts.Dir }
 
-// Nodes returns all nodes, running or not.
-func (c *Cluster) Nodes() []*Node { return c.nodes }
+// Nodes returns all nodes, running or not, without those retired.
+func (c *Cluster) Nodes() []*Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.nodes)
+}
 
 // Endpoints returns the client address of every node.
 func (c *Cluster) Endpoints() []string {
-	out := make([]string, 0, len(c.nodes))
-	for _, n := range c.nodes {
+	var out []string
+	for _, n := range c.Nodes() {
 		out = append(out, n.Endpoint)
 	}
 	return out
@@ -111,7 +200,7 @@ func (c *Cluster) Endpoints() []string {
 // WaitReady waits until every running node serves linearizable reads.
 func (c *Cluster) WaitReady(ctx context.Context) error {
 	var running []*Node
-	for _, n := range c.nodes {
+	for _, n := range c.Nodes() {
 		if n.Running() {
 			running = append(running, n)
 		}
@@ -133,7 +222,7 @@ func (c *Cluster) waitReady(ctx context.Context, nodes []*Node) error {
 // stop within the time are killed, which is an error.
 func (c *Cluster) StopAll(timeout time.Duration) error {
 	var g errgroup.Group
-	for _, n := range c.nodes {
+	for _, n := range c.Nodes() {
 		g.Go(func() error { return n.Stop(timeout) })
 	}
 	return g.Wait()
@@ -142,8 +231,11 @@ func (c *Cluster) StopAll(timeout time.Duration) error {
 // Close kills what still runs and removes a directory of its own.
 func (c *Cluster) Close() error {
 	var errs []error
-	for _, n := range c.nodes {
+	for _, n := range c.Nodes() {
 		errs = append(errs, n.Kill())
+	}
+	if c.links != nil {
+		errs = append(errs, c.links.Close())
 	}
 	if c.ownsDir {
 		errs = append(errs, os.RemoveAll(c.opts.Dir))

@@ -14,7 +14,7 @@ func (c *Cluster) Leader(ctx context.Context) (*Node, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	var last error
-	for _, n := range c.nodes {
+	for _, n := range c.Nodes() {
 		if !n.Running() {
 			continue
 		}

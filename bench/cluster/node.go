@@ -209,6 +209,22 @@ func (n *Node) Stop(timeout time.Duration) error {
 	}
 }
 
+// WaitEnd waits for the process to end by itself, which is expected of it. After
+// timeout it is killed, which is an error.
+func (n *Node) WaitEnd(timeout time.Duration) error {
+	p := n.current()
+	if p == nil {
+		return nil
+	}
+	p.expectEnd()
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(timeout):
+		return errors.Join(fmt.Errorf("%s still runs after %v", n.Name, timeout), n.Kill())
+	}
+}
+
 // Restart starts a node that is down and waits until it is ready.
 func (n *Node) Restart(ctx context.Context) error {
 	if err := n.Start(); err != nil {

@@ -67,7 +67,7 @@ func (c *Cluster) TransferLeader(ctx context.Context, r Range, node string) erro
 // command runs a command of the product against the nodes that run.
 func (c *Cluster) command(ctx context.Context, args ...string) ([]byte, error) {
 	var up []string
-	for _, n := range c.nodes {
+	for _, n := range c.Nodes() {
 		if n.Running() {
 			up = append(up, n.Endpoint)
 		}

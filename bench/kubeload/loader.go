@@ -129,11 +129,28 @@ func (l *Loader) Churn(ctx context.Context, length time.Duration) error {
 	defer l.tally.enter("3 churn")()
 	churning, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
+	var wg sync.WaitGroup
+	l.churn(ctx, churning, &wg)
+	l.showTime(churning, "churn", length)
+	wg.Wait()
+	return ctx.Err()
+}
+
+// ChurnUntil changes, reads and lists objects until ctx ends. Requests under way
+// are finished then, not cut.
+func (l *Loader) ChurnUntil(ctx context.Context) {
+	defer l.tally.enter("3 churn")()
+	var wg sync.WaitGroup
+	l.churn(context.WithoutCancel(ctx), ctx, &wg)
+	wg.Wait()
+}
+
+// churn starts the clients; they begin nothing new once churning ends.
+func (l *Loader) churn(ctx, churning context.Context, wg *sync.WaitGroup) {
 	var pause time.Duration
 	if l.opts.Rate > 0 {
 		pause = time.Duration(float64(l.opts.Clients) / l.opts.Rate * float64(time.Second))
 	}
-	var wg sync.WaitGroup
 	for i := range l.opts.Clients {
 		w := l.worker(2, i)
 		wg.Go(func() {
@@ -147,9 +164,13 @@ func (l *Loader) Churn(ctx context.Context, length time.Duration) error {
 			}
 		})
 	}
-	l.showTime(churning, "churn", length)
-	wg.Wait()
-	return ctx.Err()
+}
+
+// SetEndpoints tells the clients which nodes there are now.
+func (l *Loader) SetEndpoints(endpoints []string) {
+	for _, c := range l.clients {
+		c.SetEndpoints(endpoints...)
+	}
 }
 
 // showTime reports progress in tenths of seconds until ctx ends.

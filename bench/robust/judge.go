@@ -30,7 +30,7 @@ func (r *round) judge(through verify.Revision, stuck []verify.Violation) (*Round
 	rep := &RoundReport{
 		Round: r.n, Verdict: verify.Check(run, r.opts.SearchLimit),
 		Refused: r.rec.refused, FailedReads: r.rec.failed, Leases: len(run.Leases),
-		Faults: r.faults, LongestStallSeconds: r.rec.stall.Seconds(), CheckSeconds: time.Since(began).Seconds(),
+		Faults: r.nemesis.faults, LongestStallSeconds: r.rec.stall.Seconds(), CheckSeconds: time.Since(began).Seconds(),
 	}
 	rep.Violations = append(stuck, rep.Violations...)
 	if !rep.OK() {

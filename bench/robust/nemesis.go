@@ -10,11 +10,14 @@ import (
 	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
+	"github.com/pontoon-kv/pontoon/bench/steer"
 )
 
 // nemesis does harm to a cluster, one fault at a time, and heals it.
 type nemesis struct {
 	c      *cluster.Cluster
+	mode   Mode
+	steer  *steer.Client // nil for etcd
 	rng    *rand.Rand
 	every  time.Duration
 	keys   int
@@ -41,6 +44,9 @@ func (n *nemesis) loop(ctx context.Context) error {
 }
 
 func (n *nemesis) strike(ctx context.Context) error {
+	if n.mode == ModeNet {
+		return n.strikeNet(ctx)
+	}
 	nodes := n.c.Nodes()
 	victim := nodes[n.rng.IntN(len(nodes))]
 	down := time.Duration(200+n.rng.IntN(1800)) * time.Millisecond

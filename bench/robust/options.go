@@ -23,6 +23,12 @@ type Options struct {
 	Keys     int           // default 16
 	Ranges   int           // Pontoon's keyspace is split so; default 8
 
+	// Mode is what happens to the cluster meanwhile; default ModeCrash.
+	Mode Mode
+	// Objects of the Kubernetes-shaped load beside the checked clients, in
+	// ModeElastic; default 300.
+	Objects int
+
 	FaultEvery time.Duration // mean time between faults; default 4 s; negative: no faults
 	// SearchLimit bounds the linearizability search of a round; default 60 s.
 	SearchLimit time.Duration
@@ -34,6 +40,16 @@ type Options struct {
 	Logger   *slog.Logger
 	Progress func(phase string, done, total int) // optional
 }
+
+// Mode is a kind of run.
+type Mode string
+
+// The modes known.
+const (
+	ModeCrash   Mode = "crash"   // processes are killed, paused, stopped and restarted
+	ModeNet     Mode = "net"     // links between processes are cut and healed
+	ModeElastic Mode = "elastic" // nodes join, die for good and leave; ranges split, merge and move
+)
 
 func (o *Options) complete() error {
 	set := func(d *time.Duration, v time.Duration) {
@@ -50,6 +66,7 @@ func (o *Options) complete() error {
 	count(&o.Clients, 6)
 	count(&o.Keys, 16)
 	count(&o.Ranges, 8)
+	count(&o.Objects, 300)
 	set(&o.Duration, time.Minute)
 	set(&o.Round, 20*time.Second)
 	set(&o.FaultEvery, 4*time.Second)
@@ -57,6 +74,17 @@ func (o *Options) complete() error {
 	set(&o.SettleLimit, time.Minute)
 	if o.Rate == 0 {
 		o.Rate = 150
+	}
+	switch o.Mode {
+	case "":
+		o.Mode = ModeCrash
+	case ModeCrash:
+	case ModeNet, ModeElastic:
+		if o.Kind != cluster.Pontoon {
+			return fmt.Errorf("robust: mode %s is for pontoon only", o.Mode)
+		}
+	default:
+		return fmt.Errorf("robust: mode must be crash, net or elastic (set to %q)", o.Mode)
 	}
 	if o.Seed == 0 {
 		o.Seed = uint64(time.Now().UnixNano())

@@ -56,6 +56,7 @@ func counted(m map[string]int) string {
 // Report is the outcome of a run.
 type Report struct {
 	Kind       cluster.Kind   `json:"kind"`
+	Mode       Mode           `json:"mode"`
 	Seed       uint64         `json:"seed"`
 	Nodes      int            `json:"nodes"`
 	Clients    int            `json:"clients"`
@@ -63,6 +64,7 @@ type Report struct {
 	Operations int            `json:"operations"`
 	Faults     int            `json:"faults"`
 	Violations int            `json:"violations"`
+	Final      *Final         `json:"final,omitempty"` // of a run that came to its end
 }
 
 func (r *Report) add(one *RoundReport) {
@@ -81,11 +83,14 @@ func (r *Report) Err() error {
 			return fmt.Errorf("seed %d, round %d: %d violations, the first: %s", r.Seed, one.Round, len(one.Violations), one.Violations[0])
 		}
 	}
+	if f := r.Final; f != nil && len(f.Violations) > 0 {
+		return fmt.Errorf("seed %d, at rest: %d violations, the first: %s", r.Seed, len(f.Violations), f.Violations[0])
+	}
 	return nil
 }
 
 // WriteText prints the summary.
 func (r *Report) WriteText(w io.Writer) {
-	fmt.Fprintf(w, "robust %s: %d rounds, %d operations answered, %d faults, %d violations, seed %d\n",
-		r.Kind, len(r.Rounds), r.Operations, r.Faults, r.Violations, r.Seed)
+	fmt.Fprintf(w, "robust %s, mode %s: %d rounds, %d operations answered, %d faults, %d violations, seed %d\n",
+		r.Kind, r.Mode, len(r.Rounds), r.Operations, r.Faults, r.Violations, r.Seed)
 }

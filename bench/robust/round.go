@@ -11,22 +11,29 @@ import (
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/dial"
+	"github.com/pontoon-kv/pontoon/bench/steer"
 	"github.com/pontoon-kv/pontoon/bench/verify"
 )
 
 // round is one stretch of load and faults between two quiet moments.
 type round struct {
-	n    int
-	opts *Options
-	c    *cluster.Cluster
-	rec  *recorder
-	base verify.Base
+	n     int
+	opts  *Options
+	c     *cluster.Cluster
+	steer *steer.Client // nil for etcd
+	rec   *recorder
+	base  verify.Base
 	// carried are unanswered requests of the round before: they may still land.
 	carried []verify.Operation
 
+	// elastic changes the cluster in this round, nil in the other modes. Clients
+	// and watches bound to one gateway keep away from the node that it takes away.
+	elastic   *elastic
+	compactAt verify.Revision // what is dropped at the beginning; 0: up to the base
+
 	admin    *clientv3.Client // all endpoints
 	watchers []*watcher
-	faults   map[string]int
+	nemesis  *nemesis
 }
 
 // rng gives every actor a source of its own, all from the seed (I1).
@@ -42,6 +49,11 @@ func (r *round) play(ctx context.Context) (*RoundReport, []verify.Operation, err
 	}
 	defer admin.Close()
 	r.admin = admin
+	r.nemesis = &nemesis{c: r.c, mode: r.opts.Mode, steer: r.steer, rng: r.rng(1000), every: r.opts.FaultEvery,
+		keys: r.opts.Keys, logger: r.opts.Logger, faults: map[string]int{}}
+	if r.opts.Mode == ModeElastic {
+		r.elastic = newElastic(r.c, r.steer, r.nemesis, r.n)
+	}
 	if err := r.readBase(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -66,10 +78,12 @@ func (r *round) play(ctx context.Context) (*RoundReport, []verify.Operation, err
 	if len(stuck) > 0 {
 		r.dump()
 	}
-	for _, n := range r.c.Nodes() {
-		for _, err := range n.Crashes() { // the run ends with the first round that has one
-			stuck = append(stuck, verify.Violation{Check: "crash", Detail: err.Error()})
-		}
+	for _, err := range r.c.Crashes() { // the run ends with the first round that has one
+		stuck = append(stuck, verify.Violation{Check: "crash", Detail: err.Error()})
+	}
+	if l := r.c.Links(); l != nil && l.Strangers() > 0 {
+		stuck = append(stuck, verify.Violation{Check: "links", Detail: fmt.Sprintf(
+			"%d connections came from unknown processes and were not cut (needs Linux and /proc)", l.Strangers())})
 	}
 	stopWatching()
 	watches.Wait()
@@ -97,13 +111,13 @@ func (r *round) watch(ctx context.Context, wg *sync.WaitGroup) (closeAll func(),
 			_ = c.Close()
 		}
 	}
-	all := r.c.Endpoints()
+	all, stay := r.c.Endpoints(), r.staying()
 	// Clients 0 to 2 are bound to a gateway, 3 to 5 have all; the last two share
 	// one stream between several watches.
 	for i := range 8 {
 		endpoints := all
 		if i < 3 || i == 6 {
-			endpoints = all[i%len(all) : i%len(all)+1]
+			endpoints = pick(stay, i)
 		}
 		c, err := dial.Open(dial.Options{Endpoints: endpoints})
 		if err != nil {
@@ -138,9 +152,14 @@ func (r *round) load(ctx context.Context) error {
 	loading, stop := context.WithTimeout(ctx, r.opts.Round)
 	defer stop()
 	var wg sync.WaitGroup
+	stay := r.staying()
 	interval := time.Duration(float64(r.opts.Clients) / r.opts.Rate * float64(time.Second))
 	for i := range r.opts.Clients {
-		kv, err := dial.Open(dial.Options{Endpoints: []string{r.c.Endpoints()[i%len(r.c.Endpoints())]}})
+		endpoints := pick(stay, i)
+		if r.elastic != nil && i%3 == 2 {
+			endpoints = r.c.Endpoints()
+		}
+		kv, err := dial.Open(dial.Options{Endpoints: endpoints})
 		if err != nil {
 			return err
 		}
@@ -155,12 +174,30 @@ func (r *round) load(ctx context.Context) error {
 			c.loop(loading, interval)
 		})
 	}
-	n := &nemesis{c: r.c, rng: r.rng(1000), every: r.opts.FaultEvery, keys: r.opts.Keys, logger: r.opts.Logger, faults: map[string]int{}}
-	r.faults = n.faults
+	n := r.nemesis
 	var err error
-	if r.opts.FaultEvery > 0 {
+	switch {
+	case r.elastic != nil:
+		err = r.elastic.play(loading, n)
+	case r.opts.FaultEvery > 0:
 		err = n.loop(loading)
 	}
 	wg.Wait()
 	return err
+}
+
+// staying are the endpoints of nodes that are not taken away in this round.
+func (r *round) staying() []string {
+	var out []string
+	for _, n := range r.c.Nodes() {
+		if r.elastic == nil || r.elastic.victim != n {
+			out = append(out, n.Endpoint)
+		}
+	}
+	return out
+}
+
+// pick takes one endpoint, in turn.
+func pick(endpoints []string, i int) []string {
+	return endpoints[i%len(endpoints) : i%len(endpoints)+1]
 }

@@ -17,23 +17,27 @@ import (
 // during the round must not be missed by its reads and watches (P25, P41). Once
 // answered, the new floor holds at every gateway (P9).
 func (r *round) compact(ctx context.Context) error {
-	if r.base.Rev <= 1 {
+	at := r.base.Rev
+	if r.opts.Mode == ModeElastic {
+		at = r.compactAt // the other load goes on, and its watches must not be overtaken
+	}
+	if at <= 1 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.opts.SettleLimit)
 	defer cancel()
-	if _, err := r.admin.Compact(ctx, int64(r.base.Rev)); err != nil {
-		return fmt.Errorf("compact at %d: %w", r.base.Rev, err)
+	if _, err := r.admin.Compact(ctx, int64(at)); err != nil {
+		return fmt.Errorf("compact at %d: %w", at, err)
 	}
 	for _, endpoint := range r.c.Endpoints() {
 		c, err := dial.Open(dial.Options{Endpoints: []string{endpoint}})
 		if err != nil {
 			return err
 		}
-		_, err = c.Get(ctx, spanKey, clientv3.WithRange(spanEnd), clientv3.WithRev(int64(r.base.Rev)-1))
+		_, err = c.Get(ctx, spanKey, clientv3.WithRange(spanEnd), clientv3.WithRev(int64(at)-1))
 		_ = c.Close()
 		if !errors.Is(err, rpctypes.ErrCompacted) {
-			return fmt.Errorf("read at %d through %s after compaction at %d: %v", r.base.Rev-1, endpoint, r.base.Rev, err)
+			return fmt.Errorf("read at %d through %s after compaction at %d: %v", at-1, endpoint, at, err)
 		}
 	}
 	return nil
