@@ -56,6 +56,14 @@ diff: build ## differential test against real etcd: OPS= SEED= NODES= SPLITS= ME
 robust: build ## real processes killed and restarted under load, histories checked: DURATION= SEED=
 	$(BIN) bench robust --duration $(DURATION) --seed $(SEED)
 
+.PHONY: robust-net
+robust-net: build ## links between real processes cut and healed under load, same checks: DURATION= SEED= NODES=
+	$(BIN) bench robust --mode net --duration $(DURATION) --seed $(SEED) --nodes $(NODES) --fault-every 2s
+
+.PHONY: robust-elastic
+robust-elastic: build ## nodes join, die for good and leave, ranges split, merge and move under load: DURATION= SEED=
+	$(BIN) bench robust --mode elastic --duration $(DURATION) --seed $(SEED) --clients 9
+
 .PHONY: bench
 bench: build etcd ## throughput and latency beside real etcd on this machine: ROUNDS= FLOOR=
 	$(BIN) bench compare --etcd bin/etcd --rounds $(ROUNDS) --floor $(FLOOR)

@@ -5,6 +5,8 @@
 //	      --> node 1        ...                        through signals only
 //	      --> node 2
 //
+// With Links, the advertised peer port of each node is a proxy (package cut).
+//
 // It knows a system by its binary, its flags (the same for both), GET /readyz
 // and, for Pontoon, the output of `range` commands: nothing of the product is
 // imported. Processes die with their parent (where the OS can do that) and with

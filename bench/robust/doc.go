@@ -9,6 +9,14 @@
 //	watchers (whole, partial, late) --------------+--------+--------+
 //	    \------ recorder ------> verify.Check, round by round
 //
+// What happens meanwhile is the run's mode. In mode net, links between the
+// processes are cut (package cut) instead. In mode elastic, nodes join up to six,
+// one is killed for good, one is drained and removed, and again, while leaders
+// move every second and ranges split, merge and change nodes all the time; a
+// Kubernetes-shaped load (package kubeload) runs beside the checked clients. At
+// the end of each run the cluster must be whole again, and all replicas of each
+// range must have one checksum at one applied index.
+//
 // A run is a series of rounds on one cluster. A round begins with a read of the
 // whole span (its base), ends with everything healed, all leases gone and all
 // watches caught up, and is judged alone, which bounds memory and search.

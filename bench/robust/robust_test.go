@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/cluster/clustertest"
 	"github.com/pontoon-kv/pontoon/bench/robust"
 )
@@ -21,5 +22,24 @@ func TestFaultRun(t *testing.T) {
 	}
 	if rep.Operations < 300 || rep.Faults == 0 {
 		t.Errorf("the run did too little: %d operations, %d faults", rep.Operations, rep.Faults)
+	}
+}
+
+// A short run of cut links: leaders, the sequencer, a minority and single
+// directions, between real sockets.
+func TestNetworkFaults(t *testing.T) {
+	b := clustertest.Subject(t)
+	if b.Kind != cluster.Pontoon {
+		return // etcd's nodes are not steered
+	}
+	rep, err := robust.Run(t.Context(), t.Output(), robust.Options{
+		Kind: b.Kind, Binary: b.Path, Dir: t.TempDir(), Seed: 2, Mode: robust.ModeNet,
+		Duration: 20 * time.Second, Round: 10 * time.Second, FaultEvery: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rep.Operations < 100 || rep.Faults < 2 || rep.Final == nil || rep.Final.Replicas == 0 {
+		t.Errorf("the run did too little: %d operations, %d faults, %+v", rep.Operations, rep.Faults, rep.Final)
 	}
 }
