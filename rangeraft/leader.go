@@ -60,6 +60,7 @@ func (r *Replica) lost(err *proto.RangeError) {
 	r.lease.Follow()
 	r.leaseUntil.Store(int64(leaderlease.Never))
 	r.quorumAt.Store(int64(leaderlease.Never))
+	r.candidacy.Yield(r.s.opts.Now())
 	r.s.closing.stopLeading(r)
 	if r.ev != nil {
 		r.ev.Fail(err)

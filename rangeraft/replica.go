@@ -40,24 +40,26 @@ type Replica struct {
 	size        sizeEstimate
 	merge       atomic.Pointer[pontoonpb.MergeRecord] // remembered (P46)
 
-	mu       sync.Mutex // I1: guards everything below
-	gone     bool       // replaced or stopped: nothing may happen any more
-	rn       *raft.RawNode
-	state    storage.AppliedState
-	lease    *leaderlease.Lease
-	promise  *leaderlease.Promise
-	raftRole raft.StateType
-	term     proto.Term
-	beat     leaderlease.ID // round of the Ready being handled; 0: none yet
-	wantBeat bool           // a round must start at the end of the turn
-	retry    int            // ticks on which to campaign again after a split
-	staged   []*stagedSnapshot
-	sending  map[proto.ReplicaID]*outgoing // raft snapshots under way
-	reload   bool                          // a raft snapshot replaced the state
-	unsaid   *raftpb.HardState             // a commit index that waits for entries to go with
-	handed   writtenVote                   // to the log writer last
-	quiet    quiet                         // since a leader was heard of
-	tail     storage.LogMark               // end of raft's log after the last Ready; zero: not known
+	mu        sync.Mutex // I1: guards everything below
+	gone      bool       // replaced or stopped: nothing may happen any more
+	rn        *raft.RawNode
+	state     storage.AppliedState
+	lease     *leaderlease.Lease
+	promise   *leaderlease.Promise
+	pace      pace
+	candidacy candidacy
+	raftRole  raft.StateType
+	term      proto.Term
+	beat      leaderlease.ID // round of the Ready being handled; 0: none yet
+	wantBeat  bool           // a round must start at the end of the turn
+	retry     int            // ticks on which to campaign again after a split
+	staged    []*stagedSnapshot
+	sending   map[proto.ReplicaID]*outgoing // raft snapshots under way
+	reload    bool                          // a raft snapshot replaced the state
+	unsaid    *raftpb.HardState             // a commit index that waits for entries to go with
+	handed    writtenVote                   // to the log writer last
+	quiet     quiet                         // since a leader was heard of
+	tail      storage.LogMark               // end of raft's log after the last Ready; zero: not known
 
 	appliedWaits []appliedWait
 	subsuming    []proto.RangeID // go with the raft snapshot that is being ingested
@@ -106,11 +108,13 @@ const maxInboxMessages = 16384
 func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (*Replica, error) {
 	store := s.opts.Engine.Log(id)
 	st := store.Applied()
+	pace := s.opts.pace(id)
 	r := &Replica{
 		s: s, id: id, replicaID: self, state: st,
 		log:     s.log.With(slog.Uint64("range", uint64(id))),
-		lease:   leaderlease.NewLease(self, leaderlease.Duration(s.opts.electionTimeout(), s.opts.TickInterval, s.opts.ClockDriftPerMille)),
-		promise: leaderlease.NewPromise(s.opts.electionTimeout(), s.opts.ElectionTicks, s.started, bound),
+		lease:   leaderlease.NewLease(self, leaderlease.Duration(pace.timeout(), pace.tick, s.opts.ClockDriftPerMille)),
+		promise: leaderlease.NewPromise(pace.timeout(), s.started, bound),
+		pace:    pace, candidacy: candidacy{Election: leaderlease.NewElection(pace.timeout(), s.started)},
 		sending: map[proto.ReplicaID]*outgoing{},
 	}
 	r.counts.reset(st.Index, st.LiveKeys)
@@ -124,7 +128,7 @@ func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (
 		return nil, err
 	}
 	rn, err := raft.NewRawNode(&raft.Config{
-		ID: uint64(self), ElectionTick: s.opts.ElectionTicks, HeartbeatTick: 1,
+		ID: uint64(self), ElectionTick: pace.ticks, HeartbeatTick: 1,
 		Storage: store, Applied: uint64(st.Index), AsyncStorageWrites: true,
 		MaxSizePerMsg: s.opts.MaxMessageBytes, MaxCommittedSizePerReady: 16 << 20,
 		MaxUncommittedEntriesSize: s.opts.MaxUncommittedBytes, MaxInflightMsgs: s.opts.MaxInflight,

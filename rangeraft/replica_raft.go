@@ -24,12 +24,19 @@ func (r *Replica) step(m *raftpb.Message) {
 	case raftpb.MsgVote, raftpb.MsgPreVote:
 		transfer := bytes.Equal(m.GetContext(), []byte(campaignTransfer))
 		if !transfer && !r.promise.Free(now) {
-			return // P3
+			r.holdVote(m) // P3
+			return
 		}
+		if !transfer {
+			r.elect(now) // the leader is forgotten first, or raft refuses
+		}
+		r.vote(m, now)
+		return
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 		if pproto.Term(m.GetTerm()) >= r.term {
 			r.promise.Heard(now)
 			r.heard()
+			r.candidacy.held = nil
 		}
 	case raftpb.MsgHeartbeatResp:
 		r.heartbeatAnswered(m)
@@ -37,9 +44,7 @@ func (r *Replica) step(m *raftpb.Message) {
 	if r.onlyCommits(m) {
 		m = commitNews(m)
 	}
-	if err := r.rn.Step(m); err != nil && err != raft.ErrProposalDropped {
-		r.log.Debug("raft refused a message", slog.String("type", m.GetType().String()), slog.Any("error", err))
-	}
+	r.stepRaft(m)
 	if m.GetType() == raftpb.MsgStorageAppendResp && m.GetSnapshot() != nil {
 		r.snapshotApplied()
 	}
@@ -60,9 +65,10 @@ func (r *Replica) heartbeatAnswered(m *raftpb.Message) {
 // onTick passes a tick on.
 func (r *Replica) onTick() {
 	now := r.s.opts.Now()
-	if r.promise.Tick(now, r.leading, r.single()) { // P3
+	if r.leading {
 		r.rn.Tick()
 	}
+	r.elect(now)
 	if r.retry > 0 && r.leaderNode.Load() == 0 && r.promise.Free(now) {
 		r.retry--
 		r.campaign()

@@ -136,6 +136,7 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 	r.post(r.recount)
 	n.post(n.recount)
 	r.hub.Narrow(proto.SpanOf(left.Span), left.Generation, left, right)
+	n.candidacy.Postpone(r.s.opts.Now()) // it is led where the left side is
 	if r.leading {
 		r.tellDirectory(left)
 		if r.lessor {

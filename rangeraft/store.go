@@ -162,25 +162,35 @@ func (s *Store) Call(ctx context.Context, node proto.NodeID, op *pontoonpb.Range
 	return reply, proto.FromWire(reply.Error)
 }
 
-// tick gives every replica a tick per interval. A replica that did not get its
-// turn since the last one gets one tick, not a burst (P3).
+// tick gives every replica a tick per interval of its own. A replica that did
+// not get its turn since the last one gets one tick, not a burst (P3).
 func (s *Store) tick() {
 	defer s.wg.Done()
-	ticker := time.NewTicker(s.opts.TickInterval)
+	root := s.opts.pace(proto.RootRange).tick
+	every := int(s.opts.TickInterval / root)
+	ticker := time.NewTicker(root)
 	defer ticker.Stop()
-	for n := 0; ; {
+	for n := 1; ; n++ {
 		select {
 		case <-ticker.C:
-			for _, r := range s.all() {
+			if n%every == 0 {
+				s.tickAll(n / every)
+			} else if r := s.replica(proto.RootRange); r != nil {
 				r.tick()
-			}
-			s.closing.tick()
-			if n++; n%trimTicks == 0 {
-				s.trim()
 			}
 		case <-s.ctx.Done():
 			return
 		}
+	}
+}
+
+func (s *Store) tickAll(n int) {
+	for _, r := range s.all() {
+		r.tick()
+	}
+	s.closing.tick()
+	if n%trimTicks == 0 {
+		s.trim()
 	}
 }
 

@@ -26,11 +26,14 @@ type Options struct {
 	// Timeout is how long a caller waits for a sequencer. Default 5 s.
 	Timeout time.Duration
 	// ReplyTimeout is how long a message may stay unanswered before another
-	// replica is tried. Default 1 s.
+	// replica is tried. Default 500 ms, the election timeout of the root range.
 	ReplyTimeout time.Duration
 	// MaxBackoff bounds the pause between tries to find the leader. Default
-	// 100 ms; the first is 5 ms.
+	// 40 ms; the first is 5 ms.
 	MaxBackoff time.Duration
+	// OpenTimeout is how long a stream to a replica may take to open. Default
+	// 150 ms.
+	OpenTimeout time.Duration
 	// MaxAsks bounds the asks that wait. Default 65536.
 	MaxAsks    int
 	Logger     *slog.Logger
@@ -48,10 +51,13 @@ func (o *Options) defaults() error {
 		o.Timeout = 5 * time.Second
 	}
 	if o.ReplyTimeout <= 0 {
-		o.ReplyTimeout = time.Second
+		o.ReplyTimeout = 500 * time.Millisecond
 	}
 	if o.MaxBackoff <= 0 {
-		o.MaxBackoff = 100 * time.Millisecond
+		o.MaxBackoff = 40 * time.Millisecond
+	}
+	if o.OpenTimeout <= 0 {
+		o.OpenTimeout = 150 * time.Millisecond
 	}
 	if o.MaxAsks <= 0 {
 		o.MaxAsks = 1 << 16

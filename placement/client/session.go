@@ -179,7 +179,7 @@ func (c *Client) talk(s *session, node proto.NodeID) {
 		return
 	}
 	// A connection that does not come up must not hold the client.
-	opening := time.AfterFunc(c.opts.ReplyTimeout, s.cancel)
+	opening := time.AfterFunc(c.opts.OpenTimeout, s.cancel)
 	stream, err := pontoonpb.NewPeerClient(conn).Sequence(s.ctx)
 	opening.Stop()
 	if err != nil {

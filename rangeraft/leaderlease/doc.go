@@ -13,6 +13,9 @@
 //	  Valid(now)      now < T + duration   serve without a round (P4)
 //	  QuorumSince(t)  T >= t               a round started at t is done (P5)
 //
+// Election turns the end of the promise into a campaign, the voters one after
+// another by rank.
+//
 // Invariants:
 //
 //	I1  T is a send time, never a receive time: an acknowledgement proves only
@@ -23,6 +26,6 @@
 //	I3  Once dropped, a lease stays dropped for its term (P2). QuorumSince goes
 //	    on working: a round proves leadership at an instant of the past.
 //
-// rangeraft owns one Lease and one Promise per replica. The kernel never sends
+// rangeraft owns one Lease, Promise and Election per replica. The kernel never sends
 // a message and never reads a clock.
 package leaderlease

@@ -9,16 +9,13 @@ import "time"
 // leader.
 type Promise struct {
 	timeout time.Duration
-	ticks   int // raft's election timeout in ticks
-
 	until   Nanos
-	elapsed int // ticks handed to raft since the last message of the leader
 }
 
 // NewPromise returns the promise of a replica of a fresh process: bound when
 // an earlier life of it may have acknowledged heartbeats.
-func NewPromise(timeout time.Duration, electionTicks int, now Nanos, bound bool) *Promise {
-	p := &Promise{timeout: timeout, ticks: electionTicks, until: Never}
+func NewPromise(timeout time.Duration, now Nanos, bound bool) *Promise {
+	p := &Promise{timeout: timeout, until: Never}
 	if bound {
 		p.until = now.Add(timeout)
 	}
@@ -27,27 +24,12 @@ func NewPromise(timeout time.Duration, electionTicks int, now Nanos, bound bool)
 
 // Heard notes a message of the leader of the current or a higher term, about
 // to be handed to raft.
-func (p *Promise) Heard(now Nanos) {
-	p.until = max(p.until, now.Add(p.timeout))
-	p.elapsed = 0
-}
+func (p *Promise) Heard(now Nanos) { p.until = max(p.until, now.Add(p.timeout)) }
+
+// Until is when the promise ends, if no further message comes.
+func (p *Promise) Until() Nanos { return p.until }
 
 // Free reports whether the replica may grant a vote or campaign. A vote for a
 // candidate that the leader itself asked to campaign needs no such freedom,
 // nor does a single voter.
 func (p *Promise) Free(now Nanos) bool { return now >= p.until }
-
-// Tick reports whether raft may be given a tick. While the promise holds,
-// ticks stop one short of the election timeout, so that none of them makes
-// raft campaign.
-func (p *Promise) Tick(now Nanos, leading, single bool) bool {
-	if leading || single || p.Free(now) {
-		p.elapsed++
-		return true
-	}
-	if p.elapsed+1 >= p.ticks {
-		return false
-	}
-	p.elapsed++
-	return true
-}

@@ -36,6 +36,7 @@ type caller struct {
 	cancels []uint64         // to tell the peer
 	open    map[uint64]*call // waiting and in flight
 	stopped bool
+	down    error // why there is no stream: the next one is tried after a wait
 }
 
 func newCaller(t *Transport, to proto.NodeID) *caller {
@@ -53,6 +54,10 @@ func (c *caller) call(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.Ra
 	if c.stopped || len(c.open) >= c.t.opts.CallQueue {
 		c.mu.Unlock()
 		return nil, unavailable("node %x: too many operations in flight or stopping", uint64(c.to))
+	}
+	if c.down != nil {
+		defer c.mu.Unlock()
+		return nil, unavailable("node %x: %v", uint64(c.to), c.down)
 	}
 	c.nextID++
 	k.id = c.nextID
@@ -187,13 +192,16 @@ func (c *caller) run(ctx context.Context) {
 		if !c.idle(ctx) {
 			break
 		}
-		heard, err := c.stream(ctx)
+		opened, heard, err := c.stream(ctx)
 		if heard {
 			retry.reset()
 		}
-		// What waits is not held over a backoff: the caller can try another node.
+		// Nothing waits for a backoff to end: the caller can try another node.
 		c.fail(!heard, err)
-		if !retry.wait(ctx) {
+		if opened {
+			err = nil
+		}
+		if !c.rest(ctx, &retry, err) {
 			break
 		}
 	}
@@ -201,6 +209,22 @@ func (c *caller) run(ctx context.Context) {
 	c.stopped = true
 	c.mu.Unlock()
 	c.fail(true, context.Canceled)
+}
+
+// rest waits before the next stream. If the last one could not be opened, what
+// comes meanwhile is refused with the reason.
+func (c *caller) rest(ctx context.Context, retry *backoff, why error) bool {
+	c.mu.Lock()
+	waits := len(c.waiting) > 0
+	if !waits {
+		c.down = why
+	}
+	c.mu.Unlock()
+	ok := retry.wait(ctx)
+	c.mu.Lock()
+	c.down = nil
+	c.mu.Unlock()
+	return ok
 }
 
 // idle waits until there is something to send.
@@ -222,16 +246,16 @@ func (c *caller) idle(ctx context.Context) bool {
 
 // stream opens one stream and serves it until it breaks. heard: the peer
 // answered something.
-func (c *caller) stream(ctx context.Context) (heard bool, err error) {
+func (c *caller) stream(ctx context.Context) (opened, heard bool, err error) {
 	client, err := c.t.client(c.to)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := client.Ops(c.t.outgoing(ctx), callOptions())
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	ended := make(chan error, 1)
 	got := make(chan struct{})
@@ -260,7 +284,7 @@ func (c *caller) stream(ctx context.Context) (heard bool, err error) {
 	for {
 		if f := c.take(); f != nil {
 			if err := stream.Send(f); err != nil {
-				return heard, <-ended
+				return true, heard, <-ended
 			}
 			continue
 		}
@@ -268,7 +292,7 @@ func (c *caller) stream(ctx context.Context) (heard bool, err error) {
 		case <-c.wake:
 			runtime.Gosched() // what is about to be queued goes along
 		case err := <-ended:
-			return heard, err
+			return true, heard, err
 		}
 	}
 }
