@@ -131,9 +131,10 @@ func newClusterOf(t testing.TB, replicas, n int, tune func(*Options)) *cluster {
 	c.desc = []*pontoonpb.Descriptor{{RangeId: uint64(proto.UserRange), Span: keys.UserSpan.Wire(), Replicas: reps,
 		Generation: 1, NextReplicaId: uint64(replicas + 1)}}
 	for _, id := range c.ids {
-		nd := &testNode{c: c, id: id, fs: storage.NewCrashableMemFS()}
-		c.nodes[id] = nd
-		nd.start(true)
+		c.nodes[id] = &testNode{c: c, id: id, fs: storage.NewCrashableMemFS()}
+	}
+	for _, id := range c.ids { // they dial one another as soon as they run
+		c.nodes[id].start(true)
 	}
 	t.Cleanup(func() {
 		for _, nd := range c.nodes {

@@ -23,7 +23,7 @@ type pace struct {
 func (p pace) timeout() time.Duration { return time.Duration(p.ticks) * p.tick }
 
 // minTick bounds how fast the root range beats.
-const minTick = 25 * time.Millisecond
+const minTick = 50 * time.Millisecond
 
 // pace returns a range's. The root range beats twice as fast as the others:
 // while it has no leader nothing is written anywhere.

@@ -60,7 +60,7 @@ func (r *Replica) lost(err *proto.RangeError) {
 	r.lease.Follow()
 	r.leaseUntil.Store(int64(leaderlease.Never))
 	r.quorumAt.Store(int64(leaderlease.Never))
-	r.candidacy.Yield(r.s.opts.Now())
+	r.candidacy.Postpone(r.s.opts.Now()) // nobody answers it, or another was chosen
 	r.s.closing.stopLeading(r)
 	if r.ev != nil {
 		r.ev.Fail(err)

@@ -63,7 +63,7 @@ func (e *Election) Decide(now, freeAt Nanos, rank int) Decision {
 
 // Voted lets a candidate that was just voted for win before this replica
 // campaigns itself.
-func (e *Election) Voted(now Nanos) { e.due = max(e.due, now.Add(e.timeout/4)) }
+func (e *Election) Voted(now Nanos) { e.due = max(e.due, now.Add(e.timeout/2)) }
 
 // Hurry makes the replica campaign at its next decision: a candidate asked that
 // has less than it.
@@ -72,10 +72,7 @@ func (e *Election) Hurry(now Nanos) { e.due = min(e.due, now) }
 // Silent reports whether the last decision found the promise over.
 func (e *Election) Silent() bool { return e.silent }
 
-// Yield holds the replica back: it stopped leading because nobody answers it.
-func (e *Election) Yield(now Nanos) {
-	e.silent, e.notBefore = false, max(e.notBefore, now.Add(e.timeout/4))
+// Postpone gives somebody else an election timeout to become leader.
+func (e *Election) Postpone(now Nanos) {
+	e.silent, e.notBefore = false, now.Add(e.timeout)
 }
-
-// Postpone gives somebody else an election timeout to become the first leader.
-func (e *Election) Postpone(now Nanos) { e.notBefore = now.Add(e.timeout) }
