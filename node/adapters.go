@@ -8,7 +8,6 @@ import (
 	"github.com/pontoon-kv/pontoon/node/api"
 	"github.com/pontoon-kv/pontoon/node/tracing"
 	"github.com/pontoon-kv/pontoon/placement/client"
-	"github.com/pontoon-kv/pontoon/placement/directory"
 	"github.com/pontoon-kv/pontoon/placement/sequencer"
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -118,7 +117,3 @@ type leaseHeaders struct{ header *api.Header }
 func (h leaseHeaders) Header(rev proto.Revision) *etcdpb.ResponseHeader {
 	return h.header.Header(int64(rev))
 }
-
-// lateDirectory breaks the circle of a directory that sends through the sender
-// that asks it.
-type lateDirectory struct{ *directory.Directory }

@@ -1,46 +1,76 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/pontoon-kv/pontoon/node/config"
+	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/membership"
 	"github.com/pontoon-kv/pontoon/placement/directory"
+	"github.com/pontoon-kv/pontoon/placement/roster"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 	"github.com/pontoon-kv/pontoon/rangeraft"
 	"github.com/pontoon-kv/pontoon/storage"
 )
 
-// loadMembers returns the cluster this node belongs to, and whether the data
-// directory knew it already: like etcd, a restart ignores the initial flags,
-// unless they describe another new cluster of several nodes.
-func loadMembers(cfg *config.Config) (members *membership.Cluster, known bool, err error) {
+// origin says how a node came to know its cluster.
+type origin int
+
+const (
+	known   origin = iota // from its data directory
+	founded               // it is one of those who begin it
+	joined                // from a member
+)
+
+// loadMembers returns the cluster this node belongs to. Like in etcd, a restart
+// ignores the initial flags, unless they describe another new cluster of
+// several nodes.
+func loadMembers(ctx context.Context, cfg *config.Config) (*membership.Cluster, origin, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, false, fmt.Errorf("data directory: %w", err)
+		return nil, 0, fmt.Errorf("data directory: %w", err)
 	}
 	if err := membership.SyncDir(filepath.Dir(cfg.DataDir)); err != nil {
-		return nil, false, fmt.Errorf("data directory: %w", err)
+		return nil, 0, fmt.Errorf("data directory: %w", err)
 	}
-	if members, err = membership.Load(cfg.DataDir); members != nil || err != nil {
-		if err == nil {
-			err = checkSame(cfg, members)
+	have, err := membership.Load(cfg.DataDir)
+	if err != nil {
+		return nil, 0, err
+	}
+	if have != nil {
+		if m, ok := have.Member(have.Self); ok && m.Removed {
+			return nil, 0, errRemoved
 		}
-		return members, true, err
+		if err := checkSame(cfg, have); err != nil {
+			return nil, 0, err
+		}
+		return have, known, greet(ctx, cfg, have)
 	}
-	if cfg.InitialClusterState != "new" {
-		return nil, false, errors.New(`--initial-cluster-state=existing needs a data directory of that cluster: ` +
-			`joining a running cluster is not supported yet`)
+	switch {
+	case len(cfg.Join) > 0:
+		have, err = joinCluster(ctx, cfg)
+		return have, joined, err
+	case cfg.InitialClusterState == "existing":
+		have, err = joinExisting(ctx, cfg)
+		return have, joined, err
 	}
-	members, err = membership.Parse(cfg.InitialCluster, cfg.InitialClusterToken, cfg.Name, cfg.AdvertisePeerURLs)
-	return members, false, err
+	have, err = membership.Parse(cfg.InitialCluster, cfg.InitialClusterToken, cfg.Name, cfg.AdvertisePeerURLs)
+	return have, founded, err
 }
+
+// errRemoved ends a node that was removed; etcd's text.
+var errRemoved = errors.New(members.Removed)
 
 // checkSame refuses a data directory that cannot be the one that is meant.
 func checkSame(cfg *config.Config, have *membership.Cluster) error {
 	meant, err := membership.Parse(cfg.InitialCluster, cfg.InitialClusterToken, cfg.Name, cfg.AdvertisePeerURLs)
 	if err != nil || cfg.InitialClusterState != "new" || len(meant.Members) == 1 || meant.ID == have.ID && meant.Self == have.Self {
+		return nil
+	}
+	if have.Moved(meant, cfg.Name) {
 		return nil
 	}
 	return fmt.Errorf("data directory %s is that of node %x of cluster %x, but the flags describe node %x of cluster %x; "+
@@ -49,11 +79,12 @@ func checkSame(cfg *config.Config, have *membership.Cluster) error {
 }
 
 // claim makes the engine this node's: it refuses another's data, and creates
-// the first ranges if there are none. fresh reports that it did.
-func claim(engine *storage.Engine, members *membership.Cluster, known bool) (fresh bool, err error) {
+// the first ranges of a new cluster. fresh reports that no range in it is from
+// an earlier life.
+func claim(engine *storage.Engine, members *membership.Cluster, from origin) (fresh bool, err error) {
 	if _, claimed, err := engine.Ident(); err != nil {
 		return false, err
-	} else if known && !claimed {
+	} else if from == known && !claimed {
 		// Starting anew would forget votes and acknowledged writes.
 		return false, errors.New("the data directory knows its cluster, but its engine is gone; " +
 			"restore it, or start this node with an empty data directory once it was removed from the cluster")
@@ -62,19 +93,44 @@ func claim(engine *storage.Engine, members *membership.Cluster, known bool) (fre
 		return false, err
 	}
 	ranges, err := engine.Ranges()
-	if err != nil || len(ranges) > 0 || known {
+	if err != nil || len(ranges) > 0 || from == known {
 		return false, err
 	}
-	return true, bootstrap(engine, members)
+	if from == founded {
+		err = bootstrap(engine, members)
+	}
+	return true, err
 }
 
-// bootstrap creates the initial ranges and their directory, the same on every
-// node.
+// bootstrap creates the initial ranges, their directory and the records of the
+// members, the same on every node.
 func bootstrap(engine *storage.Engine, members *membership.Cluster) error {
 	ranges := directory.Bootstrap(members.NodeIDs())
 	records, err := directory.InitialRecords(ranges)
 	if err != nil {
 		return err
 	}
-	return rangeraft.Bootstrap(engine, members.Self, ranges, records)
+	nodes := make([]*pontoonpb.NodeRecord, len(members.Members))
+	for i, m := range members.Members {
+		nodes[i] = &pontoonpb.NodeRecord{NodeId: uint64(m.ID), Name: m.Name, PeerUrls: m.PeerURLs}
+	}
+	initial, err := roster.InitialRecords(nodes)
+	if err != nil {
+		return err
+	}
+	return rangeraft.Bootstrap(engine, members.Self, ranges, append(records, initial...))
+}
+
+// firstRanges returns the descriptors that a node begins with: those of its own
+// replicas, and where the root range was.
+func firstRanges(engine *storage.Engine, members *membership.Cluster) ([]*pontoonpb.Descriptor, error) {
+	list := []*pontoonpb.Descriptor{members.RootRange()}
+	states, err := engine.Ranges()
+	if err != nil {
+		return nil, err
+	}
+	for _, st := range states {
+		list = append(list, st.Descriptor)
+	}
+	return list, nil
 }

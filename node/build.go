@@ -18,11 +18,13 @@ import (
 	"github.com/pontoon-kv/pontoon/node/concurrency"
 	"github.com/pontoon-kv/pontoon/node/gateway"
 	"github.com/pontoon-kv/pontoon/node/httpapi"
+	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/peers"
 	"github.com/pontoon-kv/pontoon/node/serve"
 	"github.com/pontoon-kv/pontoon/placement/client"
 	"github.com/pontoon-kv/pontoon/placement/directory"
 	"github.com/pontoon-kv/pontoon/placement/gossip"
+	"github.com/pontoon-kv/pontoon/placement/roster"
 	"github.com/pontoon-kv/pontoon/placement/sequencer"
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -43,26 +45,31 @@ func engineDir(dataDir string) string { return filepath.Join(dataDir, "engine") 
 
 // openStore builds the store and what it leans on.
 func (n *Node) openStore(fresh bool) (err error) {
-	n.peers = peers.New(peers.Options{
-		Self: n.members.Self,
-		Dial: []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.ForceCodecV2(transport.Codec()))},
-	})
+	n.announcer = newAnnouncer(n)
+	n.peers = peers.New(peers.Options{Self: n.members.Self, Dial: peerDial(), OnRefused: n.announcer.refused})
 	n.onClose(n.peers.Close)
 	for _, m := range n.members.Members {
-		if err := n.peers.Set(m.ID, m.PeerURLs[0]); err != nil {
+		if m.Removed {
+			n.peers.Remove(m.ID)
+		} else if err := n.peers.Set(m.ID, m.PeerURLs[0]); err != nil {
 			return err
 		}
 	}
-	ranges := directory.Bootstrap(n.members.NodeIDs())
+	ranges, err := firstRanges(n.engine, n.members)
+	if err != nil {
+		return err
+	}
 	cache := rangecache.New(ranges...)
 	calls := &calls{tracer: n.tracer}
-	lookup := &lateDirectory{}
+	n.root = &rootFinder{node: n, cache: cache}
+	lookup := &lateDirectory{root: n.root}
 	n.sender = router.NewSender(cache, lookup, calls)
 	n.directory = directory.New(n.sender)
 	lookup.Directory = n.directory
+	n.openMembers()
 	n.publisher = directory.NewPublisher(n.directory, directory.PublisherOptions{Logger: n.cfg.Logger})
 	n.onClose(n.publisher.Close)
-	if err := n.openSequencer(ranges[0], calls); err != nil {
+	if err := n.openSequencer(calls); err != nil {
 		return err
 	}
 	revoke := &revocation{}
@@ -90,20 +97,34 @@ func (n *Node) openStore(fresh bool) (err error) {
 	return nil
 }
 
+// openMembers builds what knows the other nodes.
+func (n *Node) openMembers() {
+	n.saved = &saved{dir: n.cfg.DataDir, file: *n.members}
+	n.attendance = &attendance{node: n, since: map[proto.NodeID]time.Time{}}
+	records := roster.New(n.sender)
+	n.roster = members.NewCache(members.CacheOptions{
+		Read: records.Nodes, OnChange: n.membersChanged, OnMiss: n.root.missed, Logger: n.cfg.Logger,
+	}, n.members.Records())
+	n.onClose(n.roster.Close)
+	n.membership = members.New(members.Options{
+		Cache: n.roster, Records: records, Ranges: n.directory, Observer: n.attendance, Logger: n.cfg.Logger,
+		Limits: members.Limits{Strict: n.cfg.StrictReconfigCheck, MaxLearners: int(n.cfg.MaxLearners)},
+	})
+	n.custodian = &custodian{node: n, cancel: func() {}}
+	n.onClose(n.custodian.close)
+	n.onClose(n.announcer.close)
+}
+
 // openSequencer builds the sequencer beside the root replica and its client.
-func (n *Node) openSequencer(root *pontoonpb.Descriptor, calls *calls) (err error) {
+func (n *Node) openSequencer(calls *calls) (err error) {
 	n.sequencer = sequencer.NewServer(sequencer.Options{
 		ClusterID: n.members.ID, Limits: sequencer.LimitRecord{Sender: localRoot{calls}},
 		LeaderHint: n.rootLeader, Logger: n.cfg.Logger, Registerer: n.registry,
 	})
 	n.onClose(n.sequencer.Close)
-	var roots []proto.NodeID
-	for _, r := range root.Replicas {
-		roots = append(roots, proto.NodeID(r.NodeId))
-	}
 	n.numbers, err = client.New(client.Options{
 		Node: n.members.Self, Boot: n.boot, ClusterID: n.members.ID, Local: n.sequencer, Peers: n.peers,
-		Roots: func() []proto.NodeID { return roots }, Logger: n.cfg.Logger, Registerer: n.registry,
+		Roots: n.root.nodes, Logger: n.cfg.Logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return err
@@ -152,7 +173,7 @@ func (n *Node) build(context.Context) (err error) {
 		return err
 	}
 	n.gossip, err = gossip.New(gossip.Options{
-		Node: n.members.Self, Peers: n.peers, Meta: n.meta, Seeds: n.members.NodeIDs, OnChange: n.gossipChanged, Logger: n.cfg.Logger,
+		Node: n.members.Self, Peers: n.peers, Meta: n.meta, Seeds: n.seeds, OnChange: n.gossipChanged, Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -165,20 +186,28 @@ func (n *Node) build(context.Context) (err error) {
 	return nil
 }
 
+// seeds are the nodes to gossip with.
+func (n *Node) seeds() (list []proto.NodeID) {
+	for _, r := range members.Active(n.roster.Nodes()) {
+		list = append(list, proto.NodeID(r.NodeId))
+	}
+	return list
+}
+
 // gossipChanged follows a node that moved, and tells leaders of one that may
 // be gone.
 func (n *Node) gossipChanged(m gossip.Member) {
-	if m.Node == n.members.Self {
+	if m.Node == n.members.Self || n.roster.Removed(m.Node) {
 		return
 	}
+	n.attendance.saw(m.Node, m.State)
 	if m.State != gossip.Live {
 		n.store.NodeSuspect(m.Node)
 		return
 	}
+	n.roster.Hint(m.Meta.Roster)
 	if len(m.Meta.PeerURLs) > 0 {
-		if err := n.peers.Set(m.Node, m.Meta.PeerURLs[0]); err != nil {
-			n.cfg.Logger.Warn("a node gossips a bad address", "peer", m.Meta.PeerURLs[0], "error", err)
-		}
+		n.reach(m.Node, m.Meta.PeerURLs[0])
 	}
 }
 
@@ -191,19 +220,21 @@ func (n *Node) serve() {
 	pb.RegisterKVServer(client, n.kv)
 	pb.RegisterWatchServer(client, n.watch)
 	pb.RegisterLeaseServer(client, n.leases)
-	pb.RegisterClusterServer(client, &api.Cluster{Header: header, Nodes: view})
+	pb.RegisterClusterServer(client, &api.Cluster{Header: header, Members: n.membership})
 	pb.RegisterMaintenanceServer(client, &api.Maintenance{
 		Header: header, Sequencer: revisions{n.numbers, n.tracer}, Store: localStore{n.store, n.engine}, Ranges: n.sender,
+		RootLeader: n.rootLeader,
 	})
 	stopRecipes := concurrency.Services{KV: n.kv, Lease: n.leases, Watch: n.watch}.Register(client)
 	pontoonpb.RegisterAdminServer(client, &admin.Server{Cluster: view})
 	healthpb.RegisterHealthServer(client, health.NewServer())
 	reflection.Register(client)
 
-	peer := grpc.NewServer(append(serve.PeerOptions(), grpc.ForceServerCodecV2(transport.Codec()))...)
+	guard := peers.Guard{Removed: n.roster.Removed, Reason: members.Removed}
+	peer := grpc.NewServer(slices.Concat(
+		serve.PeerOptions(), guard.Options(), []grpc.ServerOption{grpc.ForceServerCodecV2(transport.Codec())})...)
 	pontoonpb.RegisterPeerServer(peer, &peerService{
-		store: n.store.PeerServer(), sequencer: n.sequencer, gossip: n.gossip,
-		describe: n.describe, clusterID: n.members.ID,
+		store: n.store.PeerServer(), sequencer: n.sequencer, gossip: n.gossip, node: n,
 	})
 	n.servers = serve.NewServers(n.cfg.Logger)
 	n.servers.Peers(peer, n.peerListeners)

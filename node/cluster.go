@@ -11,26 +11,40 @@ import (
 )
 
 // clusterView is the cluster as the admin, cluster and maintenance services
-// see it: members from the bootstrap, the rest from gossip.
+// see it: members from the records last read, the rest from gossip.
 type clusterView struct {
 	*router.Sender
 	node *Node
 	dir  *directory.Directory
 }
 
-// Nodes lists the members with their state; one that gossip never saw is dead.
+// Nodes lists the members with their state; one that gossip never saw is dead,
+// one that was added and never started is new.
 func (c clusterView) Nodes() []*pontoonpb.NodeStatus {
 	n := c.node
-	out := make([]*pontoonpb.NodeStatus, 0, len(n.members.Members))
-	for _, m := range n.members.Members {
-		s := &pontoonpb.NodeStatus{NodeId: uint64(m.ID), Name: m.Name, PeerUrls: m.PeerURLs, State: string(gossip.Dead)}
-		if g, ok := n.gossip.Member(m.ID); ok {
+	var out []*pontoonpb.NodeStatus
+	for _, r := range n.roster.Nodes() {
+		if r.State == pontoonpb.NodeState_NODE_REMOVED {
+			continue
+		}
+		s := &pontoonpb.NodeStatus{
+			NodeId: r.NodeId, Name: r.Name, PeerUrls: r.PeerUrls, ClientUrls: r.ClientUrls, Version: r.Version,
+			Locality: r.Locality, Learner: r.Learner, State: string(gossip.Dead),
+		}
+		id := proto.NodeID(r.NodeId)
+		if g, ok := n.gossip.Member(id); ok {
 			s.State = string(g.State)
 			fillStatus(s, g.Meta)
 		}
-		if m.ID == n.members.Self {
+		switch {
+		case id == n.members.Self:
 			s.State = string(gossip.Live)
 			fillStatus(s, n.meta())
+		case r.Name == "":
+			s.State = "new"
+		}
+		if s.State == string(gossip.Live) && r.State == pontoonpb.NodeState_NODE_DRAINING {
+			s.State = "draining"
 		}
 		out = append(out, s)
 	}
@@ -38,14 +52,18 @@ func (c clusterView) Nodes() []*pontoonpb.NodeStatus {
 }
 
 func fillStatus(s *pontoonpb.NodeStatus, m gossip.Meta) {
-	s.ClientUrls, s.Version = m.ClientURLs, m.Version
+	if len(m.ClientURLs) > 0 {
+		s.ClientUrls = m.ClientURLs
+	}
+	s.Version = m.Version
 	s.Replicas, s.Leaders, s.SizeBytes = m.Replicas, m.Leaders, m.SizeBytes
+	s.DiskFreeBytes, s.DiskTotalBytes = m.DiskFree, m.DiskTotal
 }
 
 // Describe asks a node to describe itself.
 func (c clusterView) Describe(ctx context.Context, id proto.NodeID) (*pontoonpb.DescribeReply, error) {
 	if id == c.node.members.Self {
-		return c.node.describe(), nil
+		return c.node.describe(0), nil
 	}
 	conn, err := c.node.peers.Conn(id)
 	if err != nil {
@@ -62,11 +80,4 @@ func (c clusterView) Call(ctx context.Context, node proto.NodeID, op *pontoonpb.
 // AllocRangeID returns an id that no range ever had.
 func (c clusterView) AllocRangeID(ctx context.Context) (proto.RangeID, error) {
 	return c.dir.AllocRangeID(ctx)
-}
-
-// Confirm returns once the sequencer answered, which only a leader of the root
-// range with a quorum behind it does.
-func (c clusterView) Confirm(ctx context.Context) error {
-	_, err := c.node.numbers.ReadRevision(ctx)
-	return err
 }

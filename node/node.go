@@ -12,6 +12,7 @@ import (
 	"github.com/pontoon-kv/pontoon/leasesvc"
 	"github.com/pontoon-kv/pontoon/node/config"
 	"github.com/pontoon-kv/pontoon/node/gateway"
+	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/membership"
 	"github.com/pontoon-kv/pontoon/node/peers"
 	"github.com/pontoon-kv/pontoon/node/serve"
@@ -30,8 +31,8 @@ import (
 // Node is one running process.
 type Node struct {
 	cfg      config.Config
-	members  *membership.Cluster
-	boot     uint64 // random, tells lives of the process apart
+	members  *membership.Cluster // as of the start; who this node is never changes
+	boot     uint64              // random, tells lives of the process apart
 	registry *prometheus.Registry
 	tracer   *tracing.Tracer
 
@@ -52,6 +53,15 @@ type Node struct {
 	refresher *refresher
 	near      *replicas
 
+	root       *rootFinder
+	roster     *members.Cache // of the node records
+	membership *members.Members
+	attendance *attendance
+	announcer  *announcer
+	custodian  *custodian
+	saved      *saved
+	failed     chan error // see Failed
+
 	clientListeners, peerListeners []net.Listener
 	servers                        *serve.Servers
 	gateway                        *gateway.Gateway
@@ -63,7 +73,7 @@ type Node struct {
 // node serves as soon as it finds a quorum (GET /readyz). cfg must be
 // complete. ctx bounds the start only.
 func Start(ctx context.Context, cfg config.Config) (*Node, error) {
-	n := &Node{cfg: cfg, boot: rand.Uint64() | 1, registry: prometheus.NewRegistry()}
+	n := &Node{cfg: cfg, boot: rand.Uint64() | 1, registry: prometheus.NewRegistry(), failed: make(chan error, 1)}
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registerVersion(n.registry)
 	for _, step := range []func(context.Context) error{n.open, n.build, n.start} {
@@ -92,7 +102,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return err
 	}
 	n.onClose(func() { n.tracer.Close(context.Background()) })
-	members, known, err := loadMembers(&n.cfg)
+	members, from, err := loadMembers(ctx, &n.cfg)
 	if err != nil {
 		return err
 	}
@@ -108,11 +118,11 @@ func (n *Node) open(ctx context.Context) (err error) {
 			n.cfg.Logger.Error("closing the engine", "error", err)
 		}
 	})
-	fresh, err := claim(n.engine, members, known)
+	fresh, err := claim(n.engine, members, from)
 	if err != nil {
 		return err
 	}
-	if !known {
+	if from != known {
 		if err := members.Save(n.cfg.DataDir); err != nil {
 			return err
 		}
@@ -134,6 +144,9 @@ func (n *Node) start(ctx context.Context) error {
 	n.gossip.Start()
 	n.compactor.start()
 	n.refresher.start()
+	n.roster.Start()
+	n.announcer.start()
+	n.custodian.start()
 	return nil
 }
 

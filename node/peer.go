@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/version"
 	"github.com/pontoon-kv/pontoon/placement/gossip"
 	"github.com/pontoon-kv/pontoon/placement/sequencer"
@@ -21,8 +23,7 @@ type peerService struct {
 	store     *transport.Server
 	sequencer *sequencer.Server
 	gossip    *gossip.Gossip
-	describe  func() *pontoonpb.DescribeReply
-	clusterID uint64
+	node      *Node
 }
 
 func (p *peerService) Raft(s pontoonpb.Peer_RaftServer) error { return p.store.Raft(s) }
@@ -39,39 +40,108 @@ func (p *peerService) Sequence(s pontoonpb.Peer_SequenceServer) error { return p
 func (p *peerService) Gossip(s pontoonpb.Peer_GossipServer) error     { return p.gossip.Gossip(s) }
 
 func (p *peerService) Describe(_ context.Context, r *pontoonpb.DescribeRequest) (*pontoonpb.DescribeReply, error) {
-	if r.ClusterId != p.clusterID {
-		return nil, status.Errorf(codes.FailedPrecondition, "this node belongs to cluster %x", p.clusterID)
+	if err := p.checkCluster(r.ClusterId); err != nil {
+		return nil, err
 	}
-	return p.describe(), nil
+	return p.node.describe(proto.RangeID(r.RangeId)), nil
 }
 
-// describe says of this node what others and operators want to know.
-func (n *Node) describe() *pontoonpb.DescribeReply {
+func (p *peerService) Report(_ context.Context, r *pontoonpb.ReportRequest) (*pontoonpb.ReportReply, error) {
+	if err := p.checkCluster(r.ClusterId); err != nil {
+		return nil, err
+	}
+	return p.node.report(), nil
+}
+
+func (p *peerService) Place(ctx context.Context, r *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
+	if err := p.checkCluster(r.ClusterId); err != nil {
+		return nil, err
+	}
+	return p.node.place(ctx, r)
+}
+
+// Join serves nodes that have no id yet, or come back. Where one says it is now
+// is believed at once, so that the others find it while the root range cannot
+// be written.
+func (p *peerService) Join(ctx context.Context, r *pontoonpb.JoinRequest) (*pontoonpb.JoinReply, error) {
+	n := p.node
+	if r.ClusterId != 0 && r.ClusterId != n.members.ID {
+		return &pontoonpb.JoinReply{ClusterId: n.members.ID, Refused: "this node belongs to another cluster"}, nil
+	}
+	if len(r.PeerUrls) == 0 || r.Name == "" {
+		return nil, status.Error(codes.InvalidArgument, "a node that joins needs a name and peer URLs")
+	}
+	if id := proto.NodeID(r.NodeId); id != 0 && id != n.members.Self && n.roster.Node(id) != nil {
+		n.reach(id, r.PeerUrls[0])
+	}
+	record, err := n.membership.Join(ctx, r)
+	reply := &pontoonpb.JoinReply{ClusterId: n.members.ID, Node: record, Nodes: n.roster.Nodes()}
+	var no *members.Refusal
+	switch {
+	case errors.As(err, &no):
+		reply.Refused, reply.Removed = no.Reason, no.Removed
+		return reply, nil
+	case err != nil:
+		return nil, proto.ClientError(err)
+	}
+	if d := n.root.known(); d != nil {
+		reply.Ranges = append(reply.Ranges, d)
+	}
+	return reply, nil
+}
+
+func (p *peerService) checkCluster(id uint64) error {
+	if id != p.node.members.ID {
+		return status.Errorf(codes.FailedPrecondition, "this node belongs to cluster %x", p.node.members.ID)
+	}
+	return nil
+}
+
+// describe says of this node what others and operators want to know: of all
+// ranges here, or of one, and then of the root range from hearsay too.
+func (n *Node) describe(only proto.RangeID) *pontoonpb.DescribeReply {
 	sizes := n.engine.Sizes()
-	return &pontoonpb.DescribeReply{
+	d := &pontoonpb.DescribeReply{
 		ClusterId: n.members.ID, NodeId: uint64(n.members.Self), Name: n.cfg.Name,
 		ClientUrls: n.cfg.AdvertiseClientURLs, PeerUrls: n.cfg.AdvertisePeerURLs,
-		Version: version.Pontoon, Ranges: n.store.Statuses(),
+		Version:   version.Pontoon,
 		SizeBytes: sizes.Disk, SizeInUseBytes: sizes.InUse,
 		Seen: int64(n.numbers.Seen()), Boot: n.boot,
 	}
+	switch {
+	case only == 0:
+		d.Ranges = n.store.Statuses()
+	case only == proto.RootRange:
+		if desc := n.root.known(); desc != nil {
+			d.Ranges = append(d.Ranges, &pontoonpb.RangeStatus{Desc: desc, LeaderNode: uint64(n.rootLeader())})
+		}
+	}
+	return d
 }
 
-// meta is the part of it that gossip carries.
+// report is what placement decides by.
+func (n *Node) report() *pontoonpb.ReportReply {
+	r := &pontoonpb.ReportReply{
+		NodeId: uint64(n.members.Self), Boot: n.boot, Led: n.store.Report(), SizeBytes: n.engine.Sizes().Disk,
+	}
+	r.Replicas, _ = n.store.Count()
+	r.DiskFreeBytes, r.DiskTotalBytes = diskSpace(n.cfg.DataDir)
+	for _, s := range r.Led {
+		r.WritesPerSecond += s.GetLoad().GetWritesPerSecond()
+		r.ReadsPerSecond += s.GetLoad().GetReadsPerSecond()
+	}
+	return r
+}
+
+// meta is the part of it that gossip carries: nothing per range.
 func (n *Node) meta() gossip.Meta {
 	m := gossip.Meta{
 		Node: n.members.Self, Boot: n.boot, Name: n.cfg.Name, Version: version.Pontoon,
 		PeerURLs: n.cfg.AdvertisePeerURLs, ClientURLs: n.cfg.AdvertiseClientURLs,
-		SizeBytes: n.engine.Sizes().Disk,
+		SizeBytes: n.engine.Sizes().Disk, RootLeader: n.store.Leader(proto.RootRange),
+		Roster: n.roster.Revision(),
 	}
-	for _, r := range n.store.Statuses() {
-		m.Replicas++
-		if r.LeaderNode == r.NodeId {
-			m.Leaders++
-		}
-		if proto.RangeID(r.Desc.RangeId) == proto.RootRange {
-			m.RootLeader = proto.NodeID(r.LeaderNode)
-		}
-	}
+	m.Replicas, m.Leaders = n.store.Count()
+	m.DiskFree, m.DiskTotal = diskSpace(n.cfg.DataDir)
 	return m
 }

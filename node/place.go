@@ -35,11 +35,19 @@ func (c clusterView) Place(ctx context.Context, req *pontoonpb.PlaceRequest) (*p
 
 func (c clusterView) placeAt(ctx context.Context, at proto.NodeID, req *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
 	if at == c.node.members.Self {
-		return nil, status.Error(codes.Unimplemented, "this node runs no placement driver")
+		return c.node.place(ctx, req)
 	}
 	conn, err := c.node.peers.Conn(at)
 	if err != nil {
 		return nil, err
 	}
 	return pontoonpb.NewPeerClient(conn).Place(ctx, req)
+}
+
+// place serves a request to the placement driver of this node.
+func (n *Node) place(context.Context, *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
+	if leader := n.rootLeader(); leader != n.members.Self {
+		return &pontoonpb.PlaceReply{NotLeader: true, LeaderNode: uint64(leader)}, nil
+	}
+	return nil, status.Error(codes.Unimplemented, "this node runs no placement driver")
 }

@@ -25,8 +25,14 @@ func (p probe) Read(ctx context.Context, serializable bool) error {
 	return err
 }
 
-// rootLeader returns the leader of the root range as this node knows it.
-func (n *Node) rootLeader() proto.NodeID { return n.store.Leader(proto.RootRange) }
+// rootLeader returns the leader of the root range as this node knows it: from
+// its own replica, or from who answered last.
+func (n *Node) rootLeader() proto.NodeID {
+	if n.store.Descriptor(proto.RootRange) != nil {
+		return n.store.Leader(proto.RootRange)
+	}
+	return n.root.cache.Leader(proto.RootRange)
+}
 
 // localStore is the store and its engine as the maintenance service sees them.
 type localStore struct {

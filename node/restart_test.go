@@ -245,7 +245,7 @@ func TestRefusedStartsHarmNothing(t *testing.T) {
 	t.Run("joining a running cluster", func(t *testing.T) {
 		cfg := layOut(t, 1, nil).nodes[0].cfg
 		cfg.InitialClusterState = "existing"
-		refused(t, cfg, "not supported yet")
+		refused(t, cfg, "cannot fetch cluster info from peer urls")
 	})
 	t.Run("data directory is a file", func(t *testing.T) {
 		cfg := layOut(t, 1, nil).nodes[0].cfg

@@ -284,16 +284,12 @@ func (s *services) http(t *testing.T) {
 func (s *services) unimplemented(t *testing.T) {
 	ctx := within(t, 10*time.Second)
 	conn := s.any().conn
-	auth, members, m := pb.NewAuthClient(conn), pb.NewClusterClient(conn), pb.NewMaintenanceClient(conn)
+	auth, m := pb.NewAuthClient(conn), pb.NewMaintenanceClient(conn)
 	for name, call := range map[string]func() error{
-		"auth enable":    func() error { _, err := auth.AuthEnable(ctx, &pb.AuthEnableRequest{}); return err },
-		"auth status":    func() error { _, err := auth.AuthStatus(ctx, &pb.AuthStatusRequest{}); return err },
-		"authenticate":   func() error { _, err := auth.Authenticate(ctx, &pb.AuthenticateRequest{Name: "root"}); return err },
-		"user add":       func() error { _, err := auth.UserAdd(ctx, &pb.AuthUserAddRequest{Name: "u"}); return err },
-		"member add":     func() error { _, err := members.MemberAdd(ctx, &pb.MemberAddRequest{}); return err },
-		"member remove":  func() error { _, err := members.MemberRemove(ctx, &pb.MemberRemoveRequest{}); return err },
-		"member update":  func() error { _, err := members.MemberUpdate(ctx, &pb.MemberUpdateRequest{}); return err },
-		"member promote": func() error { _, err := members.MemberPromote(ctx, &pb.MemberPromoteRequest{}); return err },
+		"auth enable":  func() error { _, err := auth.AuthEnable(ctx, &pb.AuthEnableRequest{}); return err },
+		"auth status":  func() error { _, err := auth.AuthStatus(ctx, &pb.AuthStatusRequest{}); return err },
+		"authenticate": func() error { _, err := auth.Authenticate(ctx, &pb.AuthenticateRequest{Name: "root"}); return err },
+		"user add":     func() error { _, err := auth.UserAdd(ctx, &pb.AuthUserAddRequest{Name: "u"}); return err },
 		"alarm": func() error {
 			_, err := m.Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE})
 			return err

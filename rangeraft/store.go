@@ -326,3 +326,27 @@ func (s *Store) Leader(id proto.RangeID) proto.NodeID {
 	}
 	return 0
 }
+
+// Descriptor returns a range's descriptor as its replica here has applied it,
+// nil if there is none.
+func (s *Store) Descriptor(id proto.RangeID) *pontoonpb.Descriptor {
+	if r := s.replica(id); r != nil {
+		return r.desc.Load()
+	}
+	return nil
+}
+
+// Count returns how many replicas are here and how many of them lead and serve.
+// It looks at nothing else, so it is cheap however many there are.
+func (s *Store) Count() (replicas, leading int64) {
+	for _, r := range s.all() {
+		if r.desc.Load() == nil {
+			continue
+		}
+		replicas++
+		if r.servingTerm.Load() != 0 {
+			leading++
+		}
+	}
+	return replicas, leading
+}

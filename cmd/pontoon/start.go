@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -57,6 +58,10 @@ func startFlags(f *pflag.FlagSet, cfg *config.Config) {
 	f.StringVar(&cfg.InitialCluster, "initial-cluster", "", "all nodes of a new cluster: name=url,name=url")
 	f.StringVar(&cfg.InitialClusterState, "initial-cluster-state", cfg.InitialClusterState, "new or existing")
 	f.StringVar(&cfg.InitialClusterToken, "initial-cluster-token", cfg.InitialClusterToken, "tells clusters apart that are built from the same URLs")
+	f.StringSliceVar(&cfg.Join, "join", nil, "peer addresses (HOST:PORT) of members of a running cluster that this node is to belong to")
+	f.StringVar(&cfg.Locality, "locality", "", "where this node is, wide to narrow: region=..,zone=..; replicas are spread over it")
+	f.BoolVar(&cfg.StrictReconfigCheck, "strict-reconfig-check", cfg.StrictReconfigCheck, "refuse membership changes that would endanger the quorum")
+	f.UintVar(&cfg.MaxLearners, "max-learners", cfg.MaxLearners, "learner members at a time")
 	f.BoolVar(&cfg.LeaderLease, "leader-lease", cfg.LeaderLease, "serve under leader leases; false confirms every read and grant by a quorum")
 	f.DurationVar(&cfg.WatchProgressNotifyInterval, "watch-progress-notify-interval", cfg.WatchProgressNotifyInterval, "time between progress notifications of an idle watch")
 	f.UintVar(&cfg.MaxRequestBytes, "max-request-bytes", cfg.MaxRequestBytes, "largest client request, bytes")
@@ -83,9 +88,14 @@ func run(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	<-ctx.Done()
-	cfg.Logger.Info("stopping", "reason", context.Cause(ctx))
+	var failure error
+	select {
+	case <-ctx.Done():
+		cfg.Logger.Info("stopping", "reason", context.Cause(ctx))
+	case failure = <-n.Failed():
+		cfg.Logger.Error("stopping", "reason", failure)
+	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 	defer cancel()
-	return n.Stop(stopCtx)
+	return errors.Join(failure, n.Stop(stopCtx))
 }

@@ -23,6 +23,9 @@ type Maintenance struct {
 	Sequencer Sequencer
 	Store     Store
 	Ranges    Ranges
+	// RootLeader names the leader of the root range, 0 if it is not known. Asked
+	// where this node has no replica of it.
+	RootLeader func() proto.NodeID
 }
 
 // Status describes this node. Leader, term and indexes are the root range's:
@@ -47,6 +50,9 @@ func (m *Maintenance) Status(context.Context, *pb.StatusRequest) (*pb.StatusResp
 		resp.RaftTerm = r.Term
 		resp.RaftIndex = r.LastIndex
 		resp.RaftAppliedIndex = r.AppliedIndex
+	}
+	if resp.Leader == 0 {
+		resp.Leader = uint64(m.RootLeader())
 	}
 	if resp.Leader == 0 {
 		resp.Errors = append(resp.Errors, "etcdserver: no leader")

@@ -34,10 +34,15 @@ type Ranges interface {
 	Send(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error)
 }
 
-// Nodes lists the members of the cluster with what is known of each.
-type Nodes interface {
-	Nodes() []*pontoonpb.NodeStatus
-	// Confirm returns once a majority of the root range agrees that this
-	// node's view is current, or an error.
-	Confirm(ctx context.Context) error
+// Members knows and changes who belongs to the cluster. Refusals carry etcd's
+// errors. All but Nodes without linearizable block until the root range answers.
+type Members interface {
+	// Nodes returns all records, those of removed nodes too: as last read by this
+	// node, or read after the call.
+	Nodes(ctx context.Context, linearizable bool) ([]*pontoonpb.NodeRecord, error)
+	Add(ctx context.Context, peerURLs []string, learner bool) (*pontoonpb.NodeRecord, error)
+	// Leave may return before the node is gone; it is no member any more.
+	Leave(ctx context.Context, node proto.NodeID) error
+	Update(ctx context.Context, node proto.NodeID, peerURLs []string) error
+	Promote(ctx context.Context, node proto.NodeID) error
 }

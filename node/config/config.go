@@ -27,6 +27,7 @@ const (
 	DefaultElection       = time.Second
 	DefaultMaxRequest     = 1.5 * 1024 * 1024
 	DefaultMaxTxnOps      = 128
+	DefaultMaxLearners    = 1
 	DefaultProgressNotify = 10 * time.Minute
 	maxElection           = 50 * time.Second
 	minProgressNotify     = 100 * time.Millisecond
@@ -45,6 +46,15 @@ type Config struct {
 	InitialCluster      string // name=url,...; default: this node alone
 	InitialClusterState string // "new" or "existing"
 	InitialClusterToken string
+
+	// Join are peer addresses (HOST:PORT) of members of a running cluster that
+	// this node is to belong to; it takes the place of InitialCluster.
+	Join []string
+	// Locality says where the node is, wide to narrow: region=..,zone=..
+	Locality string
+
+	StrictReconfigCheck bool // refuse membership changes that would endanger the quorum
+	MaxLearners         uint // learner members at a time
 
 	HeartbeatInterval time.Duration // raft tick
 	ElectionTimeout   time.Duration // at least five heartbeats
@@ -73,6 +83,8 @@ func Default() Config {
 		ListenPeerURLs:              []string{DefaultPeerURL},
 		InitialClusterState:         "new",
 		InitialClusterToken:         DefaultToken,
+		StrictReconfigCheck:         true,
+		MaxLearners:                 DefaultMaxLearners,
 		HeartbeatInterval:           DefaultHeartbeat,
 		ElectionTimeout:             DefaultElection,
 		LeaderLease:                 true,
@@ -100,7 +112,10 @@ func (c *Config) Complete() error {
 	if err := c.completeURLs(); err != nil {
 		return err
 	}
-	if c.InitialCluster == "" {
+	if err := c.checkJoin(); err != nil {
+		return err
+	}
+	if c.InitialCluster == "" && len(c.Join) == 0 {
 		c.InitialCluster = initialCluster(c.Name, c.AdvertisePeerURLs)
 	}
 	switch c.InitialClusterState {

@@ -36,6 +36,10 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"request bytes":  {func(c *Config) { c.MaxRequestBytes = 0 }, "--max-request-bytes"},
 		"txn ops":        {func(c *Config) { c.MaxTxnOps = 0 }, "--max-txn-ops"},
 		"progress":       {func(c *Config) { c.WatchProgressNotifyInterval = time.Millisecond }, "--watch-progress-notify-interval"},
+		"join where":     {func(c *Config) { c.Join = []string{"there"} }, "not HOST:PORT"},
+		"join and found": {func(c *Config) { c.Join, c.InitialCluster = []string{"a:1"}, "a=http://a:1" }, "exclude each other"},
+		"locality":       {func(c *Config) { c.Locality = "zone" }, "not KEY=VALUE"},
+		"two zones":      {func(c *Config) { c.Locality = "zone=a,zone=b" }, "given twice"},
 		"empty name":     {func(c *Config) { c.Name = "" }, "--name"},
 		"no listen URLs": {func(c *Config) { c.ListenPeerURLs = nil; c.AdvertisePeerURLs = []string{DefaultPeerURL} }, "--listen-peer-urls"},
 	} {
@@ -44,5 +48,21 @@ func TestContradictionsAreRefused(t *testing.T) {
 		if err := c.Complete(); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestJoinAndLocality(t *testing.T) {
+	c := Default()
+	c.Join = []string{"http://10.0.0.1:2380", "b:2380"}
+	c.Locality = "region=eu, zone=a"
+	if err := c.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	tiers, err := c.Tiers()
+	if err != nil || len(tiers) != 2 || tiers[1].Key != "zone" || tiers[1].Value != "a" {
+		t.Error(tiers, err)
+	}
+	if c.Join[0] != "10.0.0.1:2380" || c.InitialCluster != "" {
+		t.Errorf("%+v", c)
 	}
 }

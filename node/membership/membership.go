@@ -1,8 +1,11 @@
 // Package membership computes who belongs to a cluster that starts from
-// --initial-cluster, and remembers it beside the data.
+// --initial-cluster, and remembers who belongs to it beside the data.
 //
 //	--initial-cluster, token --Parse--> Cluster --Save--> DATA/cluster.json
-//	                                                  \--Load-- restart
+//	records of the root range ------------^           \--Load-- restart
+//
+// The file serves to find the others again, and to know of removals that were
+// heard; what is true stands in the root range.
 //
 // Member and cluster ids are etcd's: SHA-1 over the sorted peer URLs and the
 // token, and over the sorted member ids, first eight bytes. All nodes that are
@@ -23,6 +26,8 @@ import (
 
 	"github.com/pontoon-kv/pontoon/placement/directory"
 	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
 // Member is one node of the cluster.
@@ -30,44 +35,34 @@ type Member struct {
 	ID       proto.NodeID `json:"id"`
 	Name     string       `json:"name"`
 	PeerURLs []string     `json:"peer_urls"`
+	Removed  bool         `json:"removed,omitempty"`
 }
 
-// Cluster is the static membership a node starts with. Members are in id
-// order.
+// Cluster is the membership a node starts with. Members are in id order.
 type Cluster struct {
 	ID      uint64       `json:"cluster_id"`
 	Self    proto.NodeID `json:"self"`
+	Token   string       `json:"token,omitempty"` // of --initial-cluster-token, where it was founded
 	Members []Member     `json:"members"`
+	Root    Root         `json:"root_range"`
+}
+
+// Root says where the root range was: no directory can tell.
+type Root struct {
+	Generation uint64         `json:"generation,omitempty"`
+	Nodes      []proto.NodeID `json:"nodes,omitempty"`
 }
 
 // Parse builds the membership from etcd's flags: initial is
 // "name=url,name=url", a name given twice has two URLs. self must be among
 // the names, with exactly the advertised peer URLs.
 func Parse(initial, token, self string, advertised []string) (*Cluster, error) {
-	urls := map[string][]string{}
-	for _, part := range strings.Split(initial, ",") {
-		if part = strings.TrimSpace(part); part == "" {
-			continue
-		}
-		name, u, ok := strings.Cut(part, "=")
-		if !ok || name == "" || u == "" {
-			return nil, fmt.Errorf("--initial-cluster: %q is not name=url", part)
-		}
-		if parsed, err := url.Parse(u); err != nil || parsed.Host == "" {
-			return nil, fmt.Errorf("--initial-cluster: %q is not a URL", u)
-		}
-		urls[name] = append(urls[name], u)
+	urls, err := parseURLs(initial)
+	if err != nil {
+		return nil, err
 	}
-	c := &Cluster{}
-	seen := map[string]string{}
+	c := &Cluster{Token: token}
 	for name, us := range urls {
-		sort.Strings(us)
-		for _, u := range us {
-			if other, dup := seen[u]; dup {
-				return nil, fmt.Errorf("--initial-cluster: %s is given to both %s and %s", u, other, name)
-			}
-			seen[u] = name
-		}
 		c.Members = append(c.Members, Member{ID: directory.MemberID(us, token), Name: name, PeerURLs: us})
 	}
 	mine, ok := urls[self]
@@ -79,15 +74,82 @@ func Parse(initial, token, self string, advertised []string) (*Cluster, error) {
 		return nil, fmt.Errorf("--initial-cluster has %s=%s but missing from --initial-advertise-peer-urls=%s",
 			self, strings.Join(mine, ","), strings.Join(want, ","))
 	}
-	slices.SortFunc(c.Members, func(a, b Member) int {
-		if a.ID < b.ID {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(c.Members, byID)
 	c.Self = directory.MemberID(mine, token)
 	c.ID = directory.ClusterID(c.NodeIDs())
+	c.SetRoot(directory.Bootstrap(c.NodeIDs())[0])
 	return c, nil
+}
+
+// parseURLs reads "name=url,name=url" into sorted URLs by name.
+func parseURLs(initial string) (map[string][]string, error) {
+	urls, seen := map[string][]string{}, map[string]string{}
+	for part := range strings.SplitSeq(initial, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		name, u, ok := strings.Cut(part, "=")
+		if !ok || name == "" || u == "" {
+			return nil, fmt.Errorf("--initial-cluster: %q is not name=url", part)
+		}
+		if parsed, err := url.Parse(u); err != nil || parsed.Host == "" {
+			return nil, fmt.Errorf("--initial-cluster: %q is not a URL", u)
+		}
+		if other, dup := seen[u]; dup {
+			return nil, fmt.Errorf("--initial-cluster: %s is given to both %s and %s", u, other, name)
+		}
+		seen[u] = name
+		urls[name] = append(urls[name], u)
+		sort.Strings(urls[name])
+	}
+	return urls, nil
+}
+
+// SetRoot notes the descriptor of the root range and reports whether that is
+// news.
+func (c *Cluster) SetRoot(d *pontoonpb.Descriptor) bool {
+	if d.Generation <= c.Root.Generation {
+		return false
+	}
+	c.Root = Root{Generation: d.Generation}
+	for _, r := range d.Replicas {
+		c.Root.Nodes = append(c.Root.Nodes, proto.NodeID(r.NodeId))
+	}
+	return true
+}
+
+// RootRange returns a descriptor of the root range that leads to it, or to
+// somebody who knows better. Nodes without one are asked all.
+func (c *Cluster) RootRange() *pontoonpb.Descriptor {
+	nodes := c.Root.Nodes
+	if len(nodes) == 0 {
+		nodes = c.NodeIDs()
+	}
+	d := &pontoonpb.Descriptor{
+		RangeId: uint64(proto.RootRange), Span: keys.MetaSpan.Wire(), Generation: c.Root.Generation,
+	}
+	for _, n := range nodes {
+		d.Replicas = append(d.Replicas, &pontoonpb.Replica{NodeId: uint64(n)})
+	}
+	return d
+}
+
+// Moved reports whether meant is this cluster with other addresses: the same
+// token and names, and this node has its own.
+func (c *Cluster) Moved(meant *Cluster, self string) bool {
+	if c.Token != meant.Token || len(c.Members) != len(meant.Members) {
+		return false
+	}
+	names := map[string]proto.NodeID{}
+	for _, m := range c.Members {
+		names[m.Name] = m.ID
+	}
+	for _, m := range meant.Members {
+		if _, ok := names[m.Name]; !ok {
+			return false
+		}
+	}
+	return names[self] == c.Self
 }
 
 // NodeIDs returns the members' ids, ascending.

@@ -1,6 +1,10 @@
 // Package peers keeps one gRPC connection to every other node.
 //
 //	rangeraft, placement --Conn(node)--> Peers --lazily--> grpc.ClientConn
+//	                                       ^--Set, Remove-- members
+//
+// Every call names the node it comes from; a server side of it (Guard) turns
+// away those that were removed from the cluster.
 //
 // Connections are made on first use and re-made by grpc when they break; an
 // address that changed replaces its connection.
@@ -10,6 +14,7 @@ import (
 	"fmt"
 	"math"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +31,9 @@ type Options struct {
 	Self proto.NodeID
 	// Dial are added to every connection (codec, tracing).
 	Dial []grpc.DialOption
+	// OnRefused is called when a peer refuses this node for having been removed
+	// from the cluster. It must not block. Nil: nobody listens.
+	OnRefused func()
 }
 
 // Peers is safe for concurrent use.
@@ -35,6 +43,7 @@ type Peers struct {
 	mu    sync.Mutex
 	peers map[proto.NodeID]*peer
 	order []proto.NodeID
+	gone  map[proto.NodeID]bool // removed for good
 }
 
 type peer struct {
@@ -44,7 +53,7 @@ type peer struct {
 
 // New returns an empty set.
 func New(o Options) *Peers {
-	return &Peers{opts: o, peers: map[proto.NodeID]*peer{}}
+	return &Peers{opts: o, peers: map[proto.NodeID]*peer{}, gone: map[proto.NodeID]bool{}}
 }
 
 // Set records where a node listens for peers: "http://host:port".
@@ -55,6 +64,9 @@ func (p *Peers) Set(id proto.NodeID, peerURL string) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.gone[id] {
+		return nil
+	}
 	old, known := p.peers[id]
 	if known && old.target == u.Host {
 		return nil
@@ -87,7 +99,18 @@ func (p *Peers) Conn(id proto.NodeID) (*grpc.ClientConn, error) {
 	if peer.conn != nil {
 		return peer.conn, nil
 	}
-	conn, err := grpc.NewClient("passthrough:///"+peer.target, append([]grpc.DialOption{
+	conn, err := p.Dial(peer.target)
+	if err != nil {
+		return nil, fmt.Errorf("peers: %w", err)
+	}
+	peer.conn = conn
+	return conn, nil
+}
+
+// Dial opens a connection to a peer address, HOST:PORT, whoever listens there.
+// It does not wait for it to be up.
+func (p *Peers) Dial(target string) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+target, slices.Concat([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -100,12 +123,22 @@ func (p *Peers) Conn(id proto.NodeID) (*grpc.ClientConn, error) {
 		grpc.WithInitialConnWindowSize(4 << 20),
 		grpc.WithReadBufferSize(128 << 10),
 		grpc.WithWriteBufferSize(128 << 10),
-	}, p.opts.Dial...)...)
-	if err != nil {
-		return nil, fmt.Errorf("peers: %w", err)
+	}, identify(p.opts), p.opts.Dial)...)
+}
+
+// Remove forgets a node for good: nothing goes there any more, and no address
+// of it is taken in again.
+func (p *Peers) Remove(id proto.NodeID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone[id] = true
+	if old, known := p.peers[id]; known {
+		if old.conn != nil {
+			old.conn.Close()
+		}
+		delete(p.peers, id)
+		p.order = slices.DeleteFunc(p.order, func(n proto.NodeID) bool { return n == id })
 	}
-	peer.conn = conn
-	return conn, nil
 }
 
 // Close closes every connection.

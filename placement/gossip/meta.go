@@ -13,6 +13,7 @@ type Meta struct {
 	Node       proto.NodeID
 	Boot       uint64       // random per process start
 	RootLeader proto.NodeID // as far as it knows; 0: it does not
+	Roster     uint64       // revision of the node records it has read
 	Name       string
 	Version    string
 	PeerURLs   []string
@@ -20,9 +21,11 @@ type Meta struct {
 	Replicas   int64
 	Leaders    int64
 	SizeBytes  int64
+	DiskFree   int64 // of the file system, bytes
+	DiskTotal  int64
 }
 
-const metaHeader = 16
+const metaHeader = 24
 
 // encode returns the meta in at most limit bytes. URLs are left out where they
 // do not fit: the node records of the root range have them too.
@@ -30,6 +33,7 @@ func (m Meta) encode(limit int) ([]byte, error) {
 	status := &pontoonpb.NodeStatus{
 		NodeId: uint64(m.Node), Name: m.Name, PeerUrls: m.PeerURLs, ClientUrls: m.ClientURLs,
 		Replicas: m.Replicas, Leaders: m.Leaders, SizeBytes: m.SizeBytes, Version: m.Version,
+		DiskFreeBytes: m.DiskFree, DiskTotalBytes: m.DiskTotal,
 	}
 	room := limit - metaHeader
 	for _, cut := range []func(){
@@ -44,6 +48,7 @@ func (m Meta) encode(limit int) ([]byte, error) {
 	}
 	b := binary.BigEndian.AppendUint64(make([]byte, 0, limit), m.Boot)
 	b = binary.BigEndian.AppendUint64(b, uint64(m.RootLeader))
+	b = binary.BigEndian.AppendUint64(b, m.Roster)
 	body, err := status.MarshalVT()
 	return append(b, body...), err
 }
@@ -61,7 +66,9 @@ func decodeMeta(b []byte) (Meta, error) {
 	return Meta{
 		Node: proto.NodeID(s.NodeId), Boot: binary.BigEndian.Uint64(b),
 		RootLeader: proto.NodeID(binary.BigEndian.Uint64(b[8:])),
+		Roster:     binary.BigEndian.Uint64(b[16:]),
 		Name:       s.Name, Version: s.Version, PeerURLs: s.PeerUrls, ClientURLs: s.ClientUrls,
 		Replicas: s.Replicas, Leaders: s.Leaders, SizeBytes: s.SizeBytes,
+		DiskFree: s.DiskFreeBytes, DiskTotal: s.DiskTotalBytes,
 	}, nil
 }

@@ -1,7 +1,7 @@
 // Package roster keeps the nodes of the cluster and its settings in the root
 // range.
 //
-//	node: Join, MemberAdd, drain, remove ──> Add, Update ─┐  SysWrite, conditional
+//	node: Join, MemberAdd, drain, remove ──> Decide ──────┐  SysWrite, conditional
 //	node: placement settings ──────────────> Change ──────┼──> root range
 //	placement/driver ──────────────────────> Nodes, Settings
 //
@@ -15,4 +15,6 @@
 //	I2  A removed node's record never changes again, so that the node never
 //	    comes back.
 //	I3  Settings that contradict each other are never written.
+//	I4  A decision over all records is written only if no other decision came
+//	    between.
 package roster

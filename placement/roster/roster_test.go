@@ -283,3 +283,40 @@ func TestI1SettingsRace(t *testing.T) {
 		t.Fatal(s, err)
 	}
 }
+
+// I4: of two decisions over all records that race, the later one sees what the
+// earlier one wrote, although they write different records.
+func TestI4Decide(t *testing.T) {
+	store := newRoot()
+	r, ctx := New(store), t.Context()
+	add := func(id uint64) func([]*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+		return func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+			if len(all) > 0 {
+				return nil, ErrExists
+			}
+			return &pontoonpb.NodeRecord{NodeId: id}, nil
+		}
+	}
+	store.between = func() {
+		if got, err := r.Decide(ctx, add(4)); err != nil || got.Revision != 1 {
+			t.Error(got, err)
+		}
+	}
+	if _, err := r.Decide(ctx, add(5)); !errors.Is(err, ErrExists) {
+		t.Fatalf("both added: %v", err)
+	}
+	bump := func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+		next := clone(all[0])
+		next.Version += "x"
+		return next, nil
+	}
+	store.fate = pontoonpb.RangeErrorCode_AMBIGUOUS
+	got, err := r.Decide(ctx, bump)
+	if err != nil || got.Version != "x" || got.Revision != 2 {
+		t.Fatalf("an unknown fate is looked up: %v, %v", got, err)
+	}
+	nothing := func([]*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) { return nil, nil }
+	if got, err := r.Decide(ctx, nothing); got != nil || err != nil {
+		t.Error(got, err)
+	}
+}

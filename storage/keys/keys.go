@@ -41,6 +41,7 @@ var (
 	NextRangeID    = meta("next-range")  // 8 bytes big endian
 	Settings       = meta("settings")    // Settings
 	node           = meta("node/")       // + 8-byte node id -> NodeRecord
+	Roster         = meta("roster")      // 8 bytes big endian: +1 when what the node records say together changes
 	NodeSpan       = proto.Span{Start: meta("node/"), End: meta("node0")}
 	directory      = meta("dir/") // + end key of the range -> Descriptor
 	DirectorySpan  = proto.Span{Start: meta("dir/"), End: meta("dir0")}

@@ -1,0 +1,187 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/pontoon-kv/pontoon/node/config"
+	"github.com/pontoon-kv/pontoon/node/membership"
+	"github.com/pontoon-kv/pontoon/node/peers"
+	"github.com/pontoon-kv/pontoon/node/version"
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/transport"
+)
+
+const (
+	joinTimeout  = 10 * time.Second       // of one try of a node without data
+	greetTimeout = 500 * time.Millisecond // of asking around before a restart
+	maxJoinPause = 2 * time.Second
+)
+
+// joinCluster makes a node without data a member of the cluster that one of the
+// given addresses belongs to. While none can be reached it goes on trying: the
+// nodes of a cluster may come up in any order.
+func joinCluster(ctx context.Context, cfg *config.Config) (*membership.Cluster, error) {
+	pause := 100 * time.Millisecond
+	for {
+		reply, err := askAny(ctx, cfg, cfg.Join, aboutSelf(cfg))
+		var no *refusal
+		if errors.As(err, &no) {
+			return nil, err
+		}
+		if err == nil {
+			return memberOf(reply, cfg), nil
+		}
+		cfg.Logger.Warn("joining the cluster", "through", cfg.Join, "error", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("joining the cluster through %s: %w", strings.Join(cfg.Join, ","), err)
+		}
+		pause = min(2*pause, maxJoinPause)
+	}
+}
+
+// joinExisting makes a node without data the member that was added for it. The
+// flags must describe the cluster as it is, as in etcd.
+func joinExisting(ctx context.Context, cfg *config.Config) (*membership.Cluster, error) {
+	flags, err := membership.ParseExisting(cfg.InitialCluster, cfg.Name)
+	if err != nil {
+		return nil, err
+	}
+	own := flags[cfg.Name]
+	var others []string
+	for name, urls := range flags {
+		if name != cfg.Name {
+			others = append(others, hosts(urls)...)
+		}
+	}
+	req := aboutSelf(cfg)
+	req.PeerUrls, req.Added = own, true
+	reply, err := askAny(ctx, cfg, others, req)
+	var no *refusal
+	switch {
+	case errors.As(err, &no) && reply != nil:
+		if mismatch := membership.Validate(reply.ClusterId, reply.Nodes, flags); mismatch != nil {
+			return nil, mismatch
+		}
+		return nil, err
+	case err != nil:
+		cfg.Logger.Warn("asking the members of the cluster", "addresses", others, "error", err)
+		return nil, errors.New("cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs")
+	}
+	if err := membership.Validate(reply.ClusterId, reply.Nodes, flags); err != nil {
+		return nil, err
+	}
+	return memberOf(reply, cfg), nil
+}
+
+// greet asks the other members whether this node still is one. Whoever answers
+// first decides; without an answer the node starts, and hears of it later.
+func greet(ctx context.Context, cfg *config.Config, have *membership.Cluster) error {
+	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
+	defer cancel()
+	var others []string
+	for _, m := range have.Members {
+		if m.ID != have.Self && !m.Removed {
+			others = append(others, hosts(m.PeerURLs)...)
+		}
+	}
+	req := aboutSelf(cfg)
+	req.ClusterId, req.NodeId = have.ID, uint64(have.Self)
+	reply, _ := askAny(ctx, cfg, others, req)
+	if reply.GetRemoved() {
+		return errRemoved
+	}
+	return nil
+}
+
+// aboutSelf is what a node says of itself.
+func aboutSelf(cfg *config.Config) *pontoonpb.JoinRequest {
+	tiers, _ := cfg.Tiers() // checked by Complete
+	return &pontoonpb.JoinRequest{
+		Name: cfg.Name, PeerUrls: cfg.AdvertisePeerURLs, ClientUrls: cfg.AdvertiseClientURLs,
+		Locality: tiers, Version: version.Pontoon,
+	}
+}
+
+// refusal is a member's reason not to let a node in.
+type refusal struct{ reason string }
+
+func (r *refusal) Error() string { return r.reason }
+
+// askAny sends the request to all addresses at once and returns the first
+// answer; a refusal comes with the answer that holds it.
+func askAny(ctx context.Context, cfg *config.Config, addresses []string, req *pontoonpb.JoinRequest) (*pontoonpb.JoinReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	dialer := peers.New(peers.Options{Self: proto.NodeID(req.NodeId), Dial: peerDial()})
+	type answer struct {
+		reply *pontoonpb.JoinReply
+		err   error
+	}
+	answers := make(chan answer, len(addresses))
+	for _, to := range addresses {
+		go func() {
+			reply, err := askOne(ctx, dialer, to, req)
+			answers <- answer{reply, err}
+		}()
+	}
+	err := errors.New("no address of a member is known")
+	for range addresses {
+		a := <-answers
+		if a.err == nil {
+			if a.reply.Refused != "" {
+				return a.reply, &refusal{a.reply.Refused}
+			}
+			return a.reply, nil
+		}
+		err = a.err
+	}
+	return nil, err
+}
+
+func askOne(ctx context.Context, dialer *peers.Peers, to string, req *pontoonpb.JoinRequest) (*pontoonpb.JoinReply, error) {
+	conn, err := dialer.Dial(to)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return pontoonpb.NewPeerClient(conn).Join(ctx, req)
+}
+
+// peerDial are the options of every connection to another node.
+func peerDial() []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.ForceCodecV2(transport.Codec()))}
+}
+
+// memberOf turns a member's answer into what this node begins with.
+func memberOf(reply *pontoonpb.JoinReply, cfg *config.Config) *membership.Cluster {
+	c := &membership.Cluster{ID: reply.ClusterId, Self: proto.NodeID(reply.Node.NodeId)}
+	c.SetMembers(reply.Nodes)
+	for _, d := range reply.Ranges {
+		if proto.RangeID(d.RangeId) == proto.RootRange {
+			c.SetRoot(d)
+		}
+	}
+	cfg.Logger.Info("joined", "cluster", fmt.Sprintf("%x", c.ID), "node", fmt.Sprintf("%x", uint64(c.Self)), "members", len(c.Members))
+	return c
+}
+
+// hosts returns the HOST:PORT parts of URLs.
+func hosts(urls []string) (list []string) {
+	for _, raw := range urls {
+		if u, err := url.Parse(raw); err == nil && u.Host != "" && !slices.Contains(list, u.Host) {
+			list = append(list, u.Host)
+		}
+	}
+	return list
+}

@@ -1,0 +1,286 @@
+package members
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/client/pkg/v3/types"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+// HealthInterval is how long a node must have been there to count as steady,
+// as in etcd.
+const HealthInterval = 5 * time.Second
+
+// leaveWait is how long MemberRemove waits for a member to become empty before
+// it answers; emptying goes on after it.
+const leaveWait = 3 * time.Second
+
+// Options configure Members.
+type Options struct {
+	Cache    *Cache
+	Records  Records
+	Ranges   Ranges
+	Observer Observer
+	Limits   Limits
+	Logger   *slog.Logger
+}
+
+// Members carries changes of the membership out. Safe for concurrent use.
+type Members struct {
+	opts Options
+}
+
+// New returns the membership as changed from this node.
+func New(opts Options) *Members { return &Members{opts} }
+
+// Nodes returns all records, removed ones too: as last read by this node, or
+// read now.
+func (m *Members) Nodes(ctx context.Context, linearizable bool) ([]*pontoonpb.NodeRecord, error) {
+	if linearizable {
+		if err := m.opts.Cache.Refresh(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return m.opts.Cache.Nodes(), nil
+}
+
+// Add adds a member that is to start later.
+func (m *Members) Add(ctx context.Context, peerURLs []string, learner bool) (*pontoonpb.NodeRecord, error) {
+	urls, err := types.NewURLs(peerURLs)
+	if err != nil {
+		return nil, rpctypes.ErrGRPCMemberBadURLs
+	}
+	return m.change(ctx, func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+		return add(all, urls.StringSlice(), learner, m.opts.Limits, m.opts.Observer.Steady, time.Now())
+	})
+}
+
+// Update gives a member other peer URLs.
+func (m *Members) Update(ctx context.Context, id proto.NodeID, peerURLs []string) error {
+	_, err := m.change(ctx, func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+		return update(all, id, peerURLs)
+	})
+	return err
+}
+
+// Promote makes a learner member one that may hold replicas.
+func (m *Members) Promote(ctx context.Context, id proto.NodeID) error {
+	_, err := m.change(ctx, func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+		return promote(all, id, m.opts.Limits, m.opts.Observer.Live)
+	})
+	return err
+}
+
+// Join serves a node that wants to belong to the cluster, or tells of itself.
+func (m *Members) Join(ctx context.Context, req *pontoonpb.JoinRequest) (*pontoonpb.NodeRecord, error) {
+	if req.NodeId != 0 {
+		// A removal is final, so it needs no quorum to be told (M1).
+		if have := Find(m.opts.Cache.Nodes(), proto.NodeID(req.NodeId)); have != nil {
+			if err := Standing(have, req.NodeId); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var record *pontoonpb.NodeRecord
+	written, err := m.change(ctx, func(all []*pontoonpb.NodeRecord) (next *pontoonpb.NodeRecord, err error) {
+		record, next, err = join(all, req, time.Now())
+		return next, err
+	})
+	if written != nil {
+		record = written
+		m.opts.Logger.Info("a node joined or told of itself", "node", record.NodeId, "name", req.Name, "peer_urls", record.PeerUrls)
+	}
+	return record, err
+}
+
+// Drain has a member emptied, or with undo filled again.
+func (m *Members) Drain(ctx context.Context, id proto.NodeID, undo bool) error {
+	_, err := m.change(ctx, func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+		r := Find(all, id)
+		if err := standing(r, id); err != nil {
+			return nil, err
+		}
+		next := clone(r)
+		if undo {
+			next.State, next.Leaving = pontoonpb.NodeState_NODE_ACTIVE, false
+			return next, nil
+		}
+		if !holderBeside(all, id) {
+			return nil, refused("no other node can take what node %s holds", r.Name)
+		}
+		next.State = pontoonpb.NodeState_NODE_DRAINING
+		return next, nil
+	})
+	return err
+}
+
+// holderBeside reports whether another member may hold replicas.
+func holderBeside(all []*pontoonpb.NodeRecord, id proto.NodeID) bool {
+	for _, r := range Active(all) {
+		if r.NodeId != uint64(id) && r.State == pontoonpb.NodeState_NODE_ACTIVE && !r.Learner && r.Name != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Remove takes a member out for good. It is refused while the member holds
+// replicas; force gives those up that every range can do without.
+func (m *Members) Remove(ctx context.Context, id proto.NodeID, force bool) error {
+	all, err := m.opts.Records.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	r := Find(all, id)
+	if err := standing(r, id); err != nil {
+		return err
+	}
+	n, err := m.held(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case n > 0 && !force:
+		return refused("node %s holds %d replicas: drain it first, or force its removal if it is lost", r.Name, n)
+	case n > 0 && m.opts.Observer.Live(id):
+		return refused("node %s answers and holds %d replicas: drain it instead of forcing its removal", r.Name, n)
+	case n > 0:
+		if err := m.quorate(ctx, id); err != nil {
+			return err
+		}
+	case len(Active(all)) == 1:
+		return refused("node %s is the last one", r.Name)
+	}
+	return m.bury(ctx, id)
+}
+
+// bury marks a member as removed.
+func (m *Members) bury(ctx context.Context, id proto.NodeID) error {
+	_, err := m.change(ctx, func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+		r := Find(all, id)
+		if r == nil || r.State == pontoonpb.NodeState_NODE_REMOVED {
+			return nil, nil
+		}
+		next := clone(r)
+		next.State, next.Leaving = pontoonpb.NodeState_NODE_REMOVED, false
+		return next, nil
+	})
+	if err == nil {
+		m.opts.Logger.Info("node removed for good", "node", uint64(id))
+	}
+	return err
+}
+
+// Leave is etcd's MemberRemove. A member without replicas is gone at once, and
+// so is a dead one that no range needs for a quorum. One that lives is emptied
+// first: to clients it is gone, and it stops when it is empty (M4).
+func (m *Members) Leave(ctx context.Context, id proto.NodeID) error {
+	live := m.opts.Observer.Live(id)
+	leaving, err := m.change(ctx, func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+		r, err := find(all, id)
+		if err != nil {
+			return nil, err
+		}
+		if m.opts.Limits.Strict {
+			if err := mayRemove(all, r, live, m.opts.Observer.Steady); err != nil {
+				return nil, err
+			}
+		}
+		if r.Name == "" || r.Learner || !live {
+			return nil, nil
+		}
+		if !holderBeside(all, id) {
+			return nil, errNotEnoughStarted
+		}
+		next := clone(r)
+		next.State, next.Leaving = pontoonpb.NodeState_NODE_DRAINING, true
+		return next, nil
+	})
+	if err != nil {
+		return err
+	}
+	if leaving == nil {
+		if err := m.quorate(ctx, id); err != nil {
+			var re *proto.RangeError
+			if errors.As(err, &re) && re.Code == pontoonpb.RangeErrorCode_REFUSED {
+				return rpctypes.ErrGRPCUnhealthy
+			}
+			return err
+		}
+		return m.bury(ctx, id)
+	}
+	m.awaitEmpty(ctx, id)
+	return nil
+}
+
+// awaitEmpty gives a leaving member a moment, so that small ones are gone when
+// the caller hears of it.
+func (m *Members) awaitEmpty(ctx context.Context, id proto.NodeID) {
+	ctx, cancel := context.WithTimeout(ctx, leaveWait)
+	defer cancel()
+	poll := time.NewTicker(leaveWait / 20)
+	defer poll.Stop()
+	for {
+		if done, err := m.settle(ctx, id); done || err != nil {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Settle removes the leaving members that became empty, or died so that all
+// ranges can do without them. It is called beside the root range's leader.
+func (m *Members) Settle(ctx context.Context) {
+	for _, r := range m.opts.Cache.Nodes() {
+		if !r.Leaving || r.State == pontoonpb.NodeState_NODE_REMOVED {
+			continue
+		}
+		if _, err := m.settle(ctx, proto.NodeID(r.NodeId)); err != nil && ctx.Err() == nil {
+			m.opts.Logger.Debug("leaving node not removed yet", "node", r.NodeId, "error", err)
+		}
+	}
+}
+
+func (m *Members) settle(ctx context.Context, id proto.NodeID) (done bool, err error) {
+	n, err := m.held(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if n > 0 && (m.opts.Observer.Live(id) || m.quorate(ctx, id) != nil) {
+		return false, nil
+	}
+	return true, m.bury(ctx, id)
+}
+
+// change decides over the records, writes, and lets this node know at once.
+func (m *Members) change(ctx context.Context, fn func([]*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error)) (*pontoonpb.NodeRecord, error) {
+	written, err := m.opts.Records.Decide(ctx, fn)
+	if written != nil && err == nil {
+		m.opts.Cache.Note(written)
+	}
+	return written, err
+}
+
+// standing refuses an operator's command on what is no member.
+func standing(r *pontoonpb.NodeRecord, id proto.NodeID) error {
+	switch {
+	case r == nil:
+		return refused("node %x is not a member of the cluster", uint64(id))
+	case r.State == pontoonpb.NodeState_NODE_REMOVED:
+		return refused("node %s was removed for good", r.Name)
+	}
+	return nil
+}
+
+func refused(format string, args ...any) error {
+	return proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, format, args...)
+}

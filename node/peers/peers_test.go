@@ -1,0 +1,106 @@
+package peers
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+)
+
+// server answers and counts frames.
+type server struct {
+	pontoonpb.UnimplementedPeerServer
+	frames chan struct{}
+}
+
+func (*server) Describe(context.Context, *pontoonpb.DescribeRequest) (*pontoonpb.DescribeReply, error) {
+	return &pontoonpb.DescribeReply{}, nil
+}
+
+func (s *server) Raft(stream pontoonpb.Peer_RaftServer) error {
+	for {
+		if _, err := stream.Recv(); err != nil {
+			return err
+		}
+		s.frames <- struct{}{}
+	}
+}
+
+// A removed node's calls are refused, and so is what it sends on a stream that
+// was open before; it hears why.
+func TestRemovedNodeIsTurnedAway(t *testing.T) {
+	var removed, refused atomic.Bool
+	guard := Guard{Removed: func(id proto.NodeID) bool { return id == 7 && removed.Load() }, Reason: "gone"}
+	s := &server{frames: make(chan struct{}, 10)}
+	g := grpc.NewServer(guard.Options()...)
+	pontoonpb.RegisterPeerServer(g, s)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go g.Serve(l)
+	defer g.Stop()
+
+	p := New(Options{Self: 7, OnRefused: func() { refused.Store(true) }})
+	defer p.Close()
+	if err := p.Set(1, "http://"+l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := p.Conn(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c := pontoonpb.NewPeerClient(conn)
+	if _, err := c.Describe(ctx, &pontoonpb.DescribeRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := c.Raft(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&pontoonpb.RaftFrame{}); err != nil {
+		t.Fatal(err)
+	}
+	<-s.frames
+
+	removed.Store(true)
+	_, err = c.Describe(ctx, &pontoonpb.DescribeRequest{})
+	if status.Code(err) != codes.PermissionDenied || status.Convert(err).Message() != "gone" || !refused.Swap(false) {
+		t.Errorf("a call: %v", err)
+	}
+	_ = stream.Send(&pontoonpb.RaftFrame{})
+	if _, err := stream.CloseAndRecv(); status.Code(err) != codes.PermissionDenied || !refused.Load() {
+		t.Errorf("an open stream: %v", err)
+	}
+	if len(s.frames) != 0 {
+		t.Error("a frame of a removed node got through")
+	}
+}
+
+// What is removed stays away, whoever tells an address of it.
+func TestRemovedPeerHasNoAddress(t *testing.T) {
+	p := New(Options{Self: 7})
+	defer p.Close()
+	for _, id := range []proto.NodeID{1, 2} {
+		if err := p.Set(id, "http://127.0.0.1:1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Remove(1)
+	if err := p.Set(1, "http://127.0.0.1:2"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Conn(1); err == nil || len(p.Nodes()) != 1 {
+		t.Errorf("still reachable: %v, %v", p.Nodes(), err)
+	}
+}
