@@ -49,7 +49,7 @@ func pontoonArgs(l layout, i int, o Options) []string {
 		"--initial-cluster", l.initialCluster(),
 		"--initial-cluster-state", "new",
 		"--initial-cluster-token", filepath.Base(l.dir),
-		"--log-level", "warn",
+		"--log-level", "info",
 	}
 	if o.ProgressInterval > 0 {
 		args = append(args, "--watch-progress-notify-interval", o.ProgressInterval.String())

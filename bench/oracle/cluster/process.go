@@ -68,7 +68,7 @@ func (p *process) stop() error {
 
 // logTail returns the end of the process's output.
 func (p *process) logTail() []byte {
-	const keep = 4000
+	const keep = 16_000
 	b, err := os.ReadFile(p.logPath)
 	if err != nil {
 		return []byte(err.Error())
