@@ -5,6 +5,8 @@
 //	directory ───────> root range     ranges, durable
 //	roster ──────────> root range     nodes and settings, durable
 //	gossip <─────────> other nodes    liveness and load, advice only
+//	plan ──operator──> driver         what should change, step by step; also beside
+//	                                  that leader, and in virtual time in simulation
 //
 // Each is a package of its own and knows nothing of the others; package node
 // wires them.

@@ -84,12 +84,12 @@ func (r *Roster) Describe(ctx context.Context) ([]*pontoonpb.Setting, error) {
 	return Texts(s, Holders(nodes)), nil
 }
 
-// Holders counts the nodes that may hold replicas: neither removed nor learner
-// members.
+// Holders counts the nodes that should hold replicas: neither draining nor
+// removed nor learner members.
 func Holders(nodes []*pontoonpb.NodeRecord) int {
 	n := 0
 	for _, r := range nodes {
-		if r.State != pontoonpb.NodeState_NODE_REMOVED && !r.Learner {
+		if r.State == pontoonpb.NodeState_NODE_ACTIVE && !r.Learner {
 			n++
 		}
 	}
