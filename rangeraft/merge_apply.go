@@ -183,6 +183,9 @@ func (r *Replica) mergeDone(a *applied) {
 	r.setDescriptor(a.desc)
 	r.s.subsumedDone(proto.RangeID(step.Right.GetRangeId()))
 	r.hub.Widen(proto.SpanOf(a.desc.Span), a.desc.Generation)
+	if n := a.merge.right; n != nil {
+		r.size.absorb(&n.size)
+	}
 	r.post(r.recount)
 	r.s.dropper.Request(r.id)
 	if r.leading {

@@ -105,3 +105,10 @@ func (z *sizeEstimate) halve(right *sizeEstimate) {
 	right.applied.Store(half)
 	right.flushes = z.flushes
 }
+
+// absorb takes over what the right side of a merge has not on disk yet.
+func (z *sizeEstimate) absorb(right *sizeEstimate) {
+	right.mu.Lock()
+	defer right.mu.Unlock()
+	z.applied.Add(right.applied.Load() - right.flushed)
+}

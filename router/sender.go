@@ -182,7 +182,8 @@ func (a *attempt) pause(ctx context.Context) error {
 func repeatable(op *pontoonpb.RangeOp) bool {
 	switch o := op.Op.(type) {
 	case *pontoonpb.RangeOp_Write, *pontoonpb.RangeOp_Lock, *pontoonpb.RangeOp_Commit,
-		*pontoonpb.RangeOp_SysWrite, *pontoonpb.RangeOp_Split, *pontoonpb.RangeOp_ChangeReplicas:
+		*pontoonpb.RangeOp_SysWrite, *pontoonpb.RangeOp_Split, *pontoonpb.RangeOp_ChangeReplicas,
+		*pontoonpb.RangeOp_Merge:
 		return false
 	case *pontoonpb.RangeOp_Lease:
 		return o.Lease.Kind != pontoonpb.LeaseOpKind_LEASE_GRANT
