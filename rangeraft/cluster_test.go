@@ -14,6 +14,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
@@ -248,7 +249,9 @@ func (nd *testNode) Conn(to proto.NodeID) (*grpc.ClientConn, error) {
 	if c := nd.conns[to]; c != nil {
 		return c, nil
 	}
+	soon := backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1.5, MaxDelay: 50 * time.Millisecond}
 	c, err := grpc.NewClient("passthrough:///node", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: soon}),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return nd.dial(ctx, to) }))
 	if err == nil {
 		nd.conns[to] = c

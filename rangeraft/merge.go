@@ -124,6 +124,9 @@ func (d *mergeDriver) run() {
 }
 
 func (d *mergeDriver) merge() *pontoonpb.RangeReply {
+	if err := d.align(); err != nil {
+		return refusal(mergeRefused("a replica of range %d is not up to date: %v", d.step.Right.RangeId, err))
+	}
 	if reply := d.own(pontoonpb.MergeStep_BEGIN); reply.Error != nil {
 		return reply
 	}
@@ -138,6 +141,18 @@ func (d *mergeDriver) merge() *pontoonpb.RangeReply {
 		return reply
 	}
 	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Merge{Merge: &pontoonpb.MergeReply{Merged: d.r.desc.Load()}}}
+}
+
+// align makes sure that every right replica is there and close behind, before
+// anybody is kept waiting.
+func (d *mergeDriver) align() error {
+	ctx, cancel := d.r.s.deadline(d.r.s.opts.electionTimeout())
+	defer cancel()
+	right := d.r.s.replica(proto.RangeID(d.step.Right.RangeId))
+	if right == nil {
+		return errors.New("it is gone")
+	}
+	return d.r.s.waitApplied(ctx, d.step.Right, uint64(right.published.Load().index))
 }
 
 // stepTimeouts is how long one step may take, in election timeouts.

@@ -194,19 +194,24 @@ func (c *cluster) shuffle(rnd *rand.Rand, cuts []string, d time.Duration) (merge
 			user, _ := keys.UserKey(up[i].Span.Start)
 			if _, err := c.do(ctx, mergeOp(c, string(user), up[i+1].RangeId)); err == nil {
 				merges++
+			} else {
+				c.t.Log("not merged: ", err)
 			}
 		case n == 8:
 			r := up[rnd.IntN(len(up))]
 			_, _ = c.do(ctx, &pontoonpb.RangeOp{Span: keys.Point(r.Span.Start).Wire(), Op: &pontoonpb.RangeOp_Transfer{
 				Transfer: &pontoonpb.TransferOp{ToNode: uint64(1 + rnd.IntN(3))}}})
-		case n == 9 && down == nil && rnd.IntN(3) == 0:
+		case down == nil && rnd.IntN(4) == 0:
 			down = c.nodes[3]
 			down.powerLoss(rnd.Uint64())
-		case n == 9 && down != nil:
+			cancel()
+			continue // one step without it
+		}
+		cancel()
+		if down != nil {
 			down.powerOn()
 			down = nil
 		}
-		cancel()
 	}
 	if down != nil {
 		down.powerOn()
