@@ -19,7 +19,8 @@ func mergeOp(c *cluster, left string, right uint64) *pontoonpb.RangeOp {
 	}
 }
 
-// split and merge wait until they are done; leaders may change meanwhile.
+// split and merge wait until they are done; leaders may change meanwhile, and a
+// busy machine takes longer than a driver waits.
 func (c *cluster) split(key string, right uint64) {
 	c.t.Helper()
 	if _, err := c.do(ctxFor(c.t, 20*time.Second), splitOp(c, key, right)); err != nil {
@@ -29,11 +30,15 @@ func (c *cluster) split(key string, right uint64) {
 
 func (c *cluster) merge(left string, right uint64) *pontoonpb.Descriptor {
 	c.t.Helper()
-	reply, err := c.do(ctxFor(c.t, 20*time.Second), mergeOp(c, left, right))
-	if err != nil {
-		c.t.Fatalf("merge %d: %v", right, err)
+	var reply *pontoonpb.RangeReply
+	var err error
+	for range 20 {
+		if reply, err = c.do(ctxFor(c.t, 20*time.Second), mergeOp(c, left, right)); err == nil {
+			return reply.GetMerge().Merged
+		}
 	}
-	return reply.GetMerge().Merged
+	c.t.Fatalf("merge %d: %v", right, err)
+	return nil
 }
 
 // writers put distinct keys until stopped, and say what was acknowledged.
