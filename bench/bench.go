@@ -22,9 +22,9 @@ type Command struct {
 	Run func(ctx context.Context, out, progress io.Writer) error
 }
 
-// Commands returns fresh commands: load, robust, compare, progress.
+// Commands returns fresh commands: load, robust, compare, progress, gaps.
 func Commands() []Command {
-	commands := []Command{loadCommand(), robustCommand(), compareCommand(), progressCommand()}
+	commands := []Command{loadCommand(), robustCommand(), compareCommand(), progressCommand(), gapsCommand()}
 	for _, c := range commands {
 		c.Flags.SetOutput(io.Discard) // the command line says what is wrong
 	}
