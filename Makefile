@@ -15,6 +15,7 @@ MOVES    ?= 0
 TRANSFERS ?= 0
 DURATION ?= 60s
 ROUNDS   ?= 3
+TRIES    ?= 20
 FLOOR    ?= 0.7
 
 .PHONY: help
@@ -63,6 +64,10 @@ robust-net: build ## links between real processes cut and healed under load, sam
 .PHONY: robust-elastic
 robust-elastic: build ## nodes join, die for good and leave, ranges split, merge and move under load: DURATION= SEED=
 	$(BIN) bench robust --mode elastic --duration $(DURATION) --seed $(SEED) --clients 9
+
+.PHONY: gaps
+gaps: build ## how long a client cannot write: leader and sequencer killed, nodes restarted: TRIES=
+	$(BIN) bench gaps --tries $(TRIES)
 
 .PHONY: bench
 bench: build etcd ## throughput and latency beside real etcd on this machine: ROUNDS= FLOOR=

@@ -61,6 +61,7 @@ func TestCommandsRefuseBadFlags(t *testing.T) {
 		{"robust", "--output=xml"}, {"robust", "--system=other"}, {"robust", "--keys=1"}, {"robust", "--pontoon=/does/not/exist"},
 		{"compare", "--output=xml"}, {"compare", "--etcd=/does/not/exist"}, {"compare", "--keys=3"},
 		{"progress", "--output=xml"}, {"progress", "--samples=-1"},
+		{"gaps", "--output=xml"}, {"gaps", "--nodes=1"}, {"robust", "--mode=other"}, {"robust", "--mode=net", "--system=etcd"},
 	} {
 		var out strings.Builder
 		if err := command(t, args[0], args[1:]...).Run(t.Context(), &out, &out); err == nil {

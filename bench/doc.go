@@ -5,8 +5,10 @@
 //	                                     robust    robust      starts processes, kills them
 //	                                     compare   sidebyside  starts Pontoon and etcd
 //	                                     progress  freshness   starts Pontoon and etcd
+//	                                     gaps      gaps        starts processes, kills them
 //	                                        |
-//	                      cluster (processes), dial (official clients),
+//	                      cluster (processes), cut (links), steer (admin),
+//	                      dial (official clients),
 //	                      stat (latencies), verify (judges histories)
 //
 // Everything here is a black box test: it speaks to endpoints and starts

@@ -44,6 +44,8 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 			return nil, err
 		}
 		c.opts.Dir, c.ownsDir = dir, true
+	} else if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+		return nil, err
 	}
 	if err := c.layOut(); err != nil {
 		c.Close()
