@@ -20,9 +20,11 @@ import (
 // numbers is the sequencer client as rangeraft wants it.
 type numbers struct{ *client.Client }
 
-func (n numbers) Ask(count int64, floor proto.Revision, done func(rangeraft.Grant, error)) {
+func (n numbers) AuthEpoch() uint64 { return n.Client.Epochs().Auth }
+
+func (n numbers) Ask(count int64, floor proto.Revision, auth uint64, done func(rangeraft.Grant, error)) {
 	under := n.Client.Epochs()
-	under.Floor = floor
+	under.Floor, under.Auth = floor, auth
 	n.Client.AskUnder(under, count, func(g client.Grant, err error) { done(rangeraft.Grant(g), err) })
 }
 

@@ -94,7 +94,7 @@ func (c *seqClient) raise(r proto.Revision) {
 	c.seen = max(c.seen, r)
 }
 
-func (c *seqClient) Ask(n int64, _ proto.Revision, done func(Grant, error)) {
+func (c *seqClient) Ask(n int64, _ proto.Revision, _ uint64, done func(Grant, error)) {
 	c.line <- func() {
 		g := c.s.take(n)
 		c.raise(max(g.Read, g.First+proto.Revision(n)-1))
@@ -107,6 +107,7 @@ func (c *seqClient) Seen() proto.Revision {
 	defer c.mu.Unlock()
 	return c.seen
 }
+func (c *seqClient) AuthEpoch() uint64              { return 0 }
 func (c *seqClient) Floor() proto.Revision          { return proto.NeverCompacted }
 func (c *seqClient) ObservePush(rev proto.Revision) { c.raise(rev) }
 

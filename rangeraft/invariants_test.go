@@ -21,7 +21,7 @@ type watchedSequencer struct {
 	asks     atomic.Int64
 }
 
-func (w *watchedSequencer) Ask(n int64, floor proto.Revision, done func(Grant, error)) {
+func (w *watchedSequencer) Ask(n int64, floor proto.Revision, auth uint64, done func(Grant, error)) {
 	if s := w.store(); s != nil {
 		s.closing.mu.Lock()
 		if s.closing.in[proto.UserRange] != nil {
@@ -30,7 +30,7 @@ func (w *watchedSequencer) Ask(n int64, floor proto.Revision, done func(Grant, e
 		s.closing.mu.Unlock()
 		w.asks.Add(1)
 	}
-	w.Sequencer.Ask(n, floor, done)
+	w.Sequencer.Ask(n, floor, auth, done)
 }
 
 // P19: a range has left the side stream before its next ask is sent.

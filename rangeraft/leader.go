@@ -175,7 +175,7 @@ func (r *Replica) ask(a evaluator.Ask) {
 	}
 	r.leaveClosed() // before the ask is sent (P19)
 	ev := r.ev
-	r.s.opts.Sequencer.Ask(a.Count, a.Floor, func(g Grant, err error) {
+	r.s.opts.Sequencer.Ask(a.Count, a.Floor, a.AuthEpoch, func(g Grant, err error) {
 		r.post(func() {
 			if r.ev == ev {
 				ev.Granted(a.Token, evaluator.Grant{First: g.First, Read: g.Read, EpochsChanged: g.EpochsChanged}, err)

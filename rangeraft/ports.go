@@ -20,14 +20,16 @@ type Grant struct {
 // Sequencer is the node's client of the sequencer.
 type Sequencer interface {
 	// Ask asks for n numbers, 0 for a read revision only, for what was evaluated
-	// under the given compaction floor (P9). It does not block. done is called
+	// under the given compaction floor and auth epoch (P9). It does not block. done is called
 	// exactly once, never from inside Ask; asks of one caller are answered in
 	// order.
-	Ask(n int64, floor proto.Revision, done func(Grant, error))
+	Ask(n int64, floor proto.Revision, auth uint64, done func(Grant, error))
 	// Seen is the highest number received from the sequencer in any way (P8).
 	Seen() proto.Revision
 	// Floor is the newest compaction floor heard of.
 	Floor() proto.Revision
+	// AuthEpoch is the newest auth epoch heard of.
+	AuthEpoch() uint64
 	// ObservePush raises Seen to a number that another node pushed (P26).
 	ObservePush(rev proto.Revision)
 }

@@ -43,6 +43,7 @@ func NewSender(cache *rangecache.Cache, directory Directory, transport Transport
 // again only if they certainly were not proposed (P34); AMBIGUOUS goes to the
 // caller. Blocks until ctx ends if need be.
 func (s *Sender) Send(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
+	stampAuth(ctx, op)
 	a := attempt{Sender: s, op: op, span: proto.SpanOf(op.Span), again: repeatable(op)}
 	for {
 		desc, err := s.locate(ctx, a.span.Start)
@@ -60,6 +61,18 @@ func (s *Sender) Send(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.Ra
 		}
 		if err := a.pause(ctx); err != nil {
 			return nil, proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, "etcdserver: request timed out")
+		}
+	}
+}
+
+// stampAuth says under which rules the caller's permissions were checked. Only
+// what makes a change visible to others carries it: whoever finishes or undoes
+// does so whatever the rules are by then.
+func stampAuth(ctx context.Context, op *pontoonpb.RangeOp) {
+	switch op.Op.(type) {
+	case *pontoonpb.RangeOp_Write, *pontoonpb.RangeOp_Lock, *pontoonpb.RangeOp_Commit:
+		if epoch, ok := proto.AuthChecked(ctx); ok {
+			op.AuthChecked = epoch + 1
 		}
 	}
 }

@@ -2166,6 +2166,10 @@ type RangeOp struct {
 	RangeId uint64                 `protobuf:"varint,1,opt,name=range_id,json=rangeId,proto3" json:"range_id,omitempty"`
 	Span    *Span                  `protobuf:"bytes,2,opt,name=span,proto3" json:"span,omitempty"`   // what the op touches; must lie inside the applied descriptor (P21)
 	Trace   []byte                 `protobuf:"bytes,3,opt,name=trace,proto3" json:"trace,omitempty"` // W3C traceparent, empty when not traced
+	// One more than the auth epoch that a client's permissions were checked
+	// under; 0: nobody's permissions matter. An op that takes numbers under a
+	// newer epoch is refused, to be checked again (P9).
+	AuthChecked uint64 `protobuf:"varint,4,opt,name=auth_checked,json=authChecked,proto3" json:"auth_checked,omitempty"`
 	// Types that are valid to be assigned to Op:
 	//
 	//	*RangeOp_Read
@@ -2245,6 +2249,13 @@ func (x *RangeOp) GetTrace() []byte {
 		return x.Trace
 	}
 	return nil
+}
+
+func (x *RangeOp) GetAuthChecked() uint64 {
+	if x != nil {
+		return x.AuthChecked
+	}
+	return 0
 }
 
 func (x *RangeOp) GetOp() isRangeOp_Op {
@@ -9855,11 +9866,13 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x11LeaseRegistration\x12\x14\n" +
 	"\x05lease\x18\x01 \x01(\x03R\x05lease\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12$\n" +
-	"\x04span\x18\x03 \x01(\v2\x10.pontoon.v1.SpanR\x04span\"\xff\t\n" +
+	"\x04span\x18\x03 \x01(\v2\x10.pontoon.v1.SpanR\x04span\"\xa2\n" +
+	"\n" +
 	"\aRangeOp\x12\x19\n" +
 	"\brange_id\x18\x01 \x01(\x04R\arangeId\x12$\n" +
 	"\x04span\x18\x02 \x01(\v2\x10.pontoon.v1.SpanR\x04span\x12\x14\n" +
-	"\x05trace\x18\x03 \x01(\fR\x05trace\x12(\n" +
+	"\x05trace\x18\x03 \x01(\fR\x05trace\x12!\n" +
+	"\fauth_checked\x18\x04 \x01(\x04R\vauthChecked\x12(\n" +
 	"\x04read\x18\n" +
 	" \x01(\v2\x12.pontoon.v1.ReadOpH\x00R\x04read\x12+\n" +
 	"\x05write\x18\v \x01(\v2\x13.pontoon.v1.WriteOpH\x00R\x05write\x12(\n" +

@@ -1370,6 +1370,11 @@ func (m *RangeOp) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		}
 		i -= size
 	}
+	if m.AuthChecked != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.AuthChecked))
+		i--
+		dAtA[i] = 0x20
+	}
 	if len(m.Trace) > 0 {
 		i -= len(m.Trace)
 		copy(dAtA[i:], m.Trace)
@@ -9129,6 +9134,9 @@ func (m *RangeOp) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	if m.AuthChecked != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.AuthChecked))
+	}
 	if vtmsg, ok := m.Op.(interface{ SizeVT() int }); ok {
 		n += vtmsg.SizeVT()
 	}
@@ -15537,6 +15545,25 @@ func (m *RangeOp) UnmarshalVT(dAtA []byte) error {
 				m.Trace = []byte{}
 			}
 			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AuthChecked", wireType)
+			}
+			m.AuthChecked = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.AuthChecked |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		case 10:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field Read", wireType)

@@ -21,6 +21,8 @@ type Ask struct {
 	// Floor is the compaction floor that the batch was evaluated under: what is
 	// asked for is granted only if that is still the floor (P9).
 	Floor proto.Revision
+	// AuthEpoch is the auth epoch that it was evaluated under.
+	AuthEpoch uint64
 }
 
 // Grant is the sequencer's answer to an Ask.

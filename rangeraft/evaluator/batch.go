@@ -16,6 +16,7 @@ type batch struct {
 	effects []*pontoonpb.Effect
 	bytes   int
 	floor   proto.Revision // of the cluster, as known when its evaluation began (P9)
+	auth    uint64         // epoch, likewise
 	split   *pontoonpb.Split
 	merge   *pontoonpb.MergeStep
 	change  *pontoonpb.ReplicaChange

@@ -46,7 +46,7 @@ const (
 
 // nextBatch evaluates what waits, in order; nil if nothing can be evaluated.
 func (e *Evaluator) nextBatch() *batch {
-	b := &batch{id: e.lastBatch + 1, floor: e.opts.Numbers.Floor()}
+	b := &batch{id: e.lastBatch + 1, floor: e.opts.Numbers.Floor(), auth: e.opts.Numbers.AuthEpoch()}
 	for len(b.members) < e.opts.MaxBatchRequests && b.bytes < e.opts.MaxBatchBytes {
 		r := e.pop()
 		if r == nil {
@@ -144,6 +144,9 @@ func (e *Evaluator) dispatch(b *batch, r *request) (*member, error) {
 	}
 	if e.Frozen() && r.op.GetMergeStep() == nil {
 		return nil, &errRefused{ErrFrozen()} // P46
+	}
+	if c := r.op.GetAuthChecked(); c > 0 && c-1 < b.auth {
+		return nil, &errRefused{proto.Answer(rpctypes.ErrGRPCAuthOldRevision)} // P9
 	}
 	if r.alone && !e.drained(b) {
 		return nil, errDrain

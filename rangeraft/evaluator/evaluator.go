@@ -106,14 +106,14 @@ func (e *Evaluator) pump() {
 		}
 		if b.needsAsk {
 			e.pending = b
-			e.openAsk(b.numbers, b.floor)
+			e.openAsk(b.numbers, b.floor, b.auth)
 			return
 		}
 		e.bind(b, 0)
 		e.propose(b)
 	}
 	if e.ask == nil && len(e.onSeen) > 0 {
-		e.openAsk(0, e.opts.Numbers.Floor())
+		e.openAsk(0, e.opts.Numbers.Floor(), e.opts.Numbers.AuthEpoch())
 	}
 	if e.truncate != nil && !e.Frozen() && e.pending == nil && !e.barrierInFlight() {
 		e.lastBatch++
@@ -138,10 +138,10 @@ func (e *Evaluator) seenNow() proto.Revision {
 	return max(e.seen, e.closed, e.opts.Numbers.Seen())
 }
 
-func (e *Evaluator) openAsk(count int64, floor proto.Revision) {
+func (e *Evaluator) openAsk(count int64, floor proto.Revision, auth uint64) {
 	e.tokens++
 	e.ask = &openAsk{token: e.tokens, count: count, above: e.seenNow()}
-	e.emit(Ask{Token: e.tokens, Count: count, Floor: floor})
+	e.emit(Ask{Token: e.tokens, Count: count, Floor: floor, AuthEpoch: auth})
 }
 
 // Granted hands in the answer to the Ask with the token. After an error the
@@ -166,7 +166,7 @@ func (e *Evaluator) Granted(token uint64, g Grant, err error) {
 		return
 	case ask.count > 0 && g.First <= ask.above, ask.count == 0 && g.Read < ask.above:
 		if e.pending = b; b != nil { // P13
-			e.openAsk(b.numbers, b.floor)
+			e.openAsk(b.numbers, b.floor, b.auth)
 		}
 		return
 	}

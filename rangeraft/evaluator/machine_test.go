@@ -206,6 +206,8 @@ func (m *machine) Locals(space pontoonpb.Space, span proto.Span, fn func(key, su
 	return nil
 }
 
+func (m *machine) AuthEpoch() uint64 { return 0 }
+
 func (m *machine) Floor() proto.Revision { return m.floor }
 
 // locks lists the lock records.

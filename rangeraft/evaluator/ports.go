@@ -47,6 +47,8 @@ type Numbers interface {
 	Seen() proto.Revision
 	// Floor is the newest compaction floor heard of.
 	Floor() proto.Revision
+	// AuthEpoch is the newest auth epoch heard of (P9).
+	AuthEpoch() uint64
 }
 
 // Lessor keeps the times of the leases of a lease range.

@@ -23,6 +23,7 @@ type rig struct {
 
 	seen, next proto.Revision // what the node saw; the sequencer's next number
 	floorSeen  proto.Revision
+	authSeen   uint64
 	lessor     *fakeLessor
 
 	asks    []Ask
@@ -33,7 +34,9 @@ type rig struct {
 	blocked []TxnBlocked
 }
 
-func (r *rig) Seen() proto.Revision  { return r.seen }
+func (r *rig) Seen() proto.Revision { return r.seen }
+func (r *rig) AuthEpoch() uint64    { return r.authSeen }
+
 func (r *rig) Floor() proto.Revision { return r.floorSeen }
 
 type fakeLessor struct {

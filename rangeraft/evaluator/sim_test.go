@@ -52,6 +52,7 @@ type entry struct {
 }
 
 func (r *simRange) Seen() proto.Revision { return r.seen }
+func (*simRange) AuthEpoch() uint64      { return 0 }
 func (*simRange) Floor() proto.Revision  { return proto.NeverCompacted }
 
 func newSim(t testing.TB, seed uint64, faults bool) *sim {

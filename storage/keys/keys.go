@@ -42,6 +42,12 @@ var (
 	Settings       = meta("settings")    // Settings
 	node           = meta("node/")       // + 8-byte node id -> NodeRecord
 	Roster         = meta("roster")      // 8 bytes big endian: +1 when what the node records say together changes
+	AuthSpan       = proto.Span{Start: meta("auth/"), End: meta("auth0")}
+	AuthEnabled    = meta("auth/enabled")  // present: authentication is on
+	AuthRevision   = meta("auth/revision") // 8 bytes big endian
+	AuthSecret     = meta("auth/secret")   // signs simple tokens
+	authUser       = meta("auth/user/")    // + name -> authpb.User
+	authRole       = meta("auth/role/")    // + name -> authpb.Role
 	NodeSpan       = proto.Span{Start: meta("node/"), End: meta("node0")}
 	directory      = meta("dir/") // + end key of the range -> Descriptor
 	DirectorySpan  = proto.Span{Start: meta("dir/"), End: meta("dir0")}
@@ -52,6 +58,24 @@ func meta(s string) []byte { return append([]byte{metaPrefix}, s...) }
 // Node returns the key of a node's record.
 func Node(id proto.NodeID) []byte {
 	return binary.BigEndian.AppendUint64(bytes.Clone(node), uint64(id))
+}
+
+// AuthUser returns the key of a user's record.
+func AuthUser(name string) []byte { return append(bytes.Clone(authUser), name...) }
+
+// AuthRole returns the key of a role's record.
+func AuthRole(name string) []byte { return append(bytes.Clone(authRole), name...) }
+
+// AuthUserOf is the inverse of AuthUser.
+func AuthUserOf(key []byte) (string, bool) {
+	name, ok := bytes.CutPrefix(key, authUser)
+	return string(name), ok
+}
+
+// AuthRoleOf is the inverse of AuthRole.
+func AuthRoleOf(key []byte) (string, bool) {
+	name, ok := bytes.CutPrefix(key, authRole)
+	return string(name), ok
 }
 
 // Directory returns the key of the directory record of the range that ends at
