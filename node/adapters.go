@@ -119,3 +119,13 @@ type leaseHeaders struct{ header *api.Header }
 func (h leaseHeaders) Header(rev proto.Revision) *etcdpb.ResponseHeader {
 	return h.header.Header(int64(rev))
 }
+
+// authEpochs is the sequencer client as the auth guard wants it.
+type authEpochs struct{ *client.Client }
+
+func (a authEpochs) AuthEpoch() uint64 { return a.Client.Epochs().Auth }
+
+func (a authEpochs) Confirm(ctx context.Context) error {
+	_, err := a.Client.ReadRevision(ctx)
+	return err
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/pontoon-kv/pontoon/leasesvc"
 	"github.com/pontoon-kv/pontoon/node/admin"
 	"github.com/pontoon-kv/pontoon/node/api"
+	"github.com/pontoon-kv/pontoon/node/auth"
 	"github.com/pontoon-kv/pontoon/node/concurrency"
 	"github.com/pontoon-kv/pontoon/node/gateway"
 	"github.com/pontoon-kv/pontoon/node/httpapi"
@@ -179,6 +180,12 @@ func (n *Node) build(context.Context) (err error) {
 		return err
 	}
 	n.onClose(func() { n.gossip.Close() })
+	n.guard, err = auth.NewGuard(n.sender, authEpochs{n.numbers}, auth.Options{
+		Token: n.cfg.AuthToken, TokenTTL: n.cfg.AuthTokenTTL, BcryptCost: n.cfg.BcryptCost, Logger: n.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
 	if n.gateway, err = gateway.New(n.cfg.Logger); err != nil {
 		return err
 	}
@@ -217,15 +224,20 @@ func (n *Node) serve() {
 	header := n.header()
 	client := grpc.NewServer(slices.Concat(
 		serve.ClientOptions(n.cfg.MaxRequestBytes), n.tracer.ServerOptions(), answered{n.kv.Observe}.options())...)
-	pb.RegisterKVServer(client, n.kv)
-	pb.RegisterWatchServer(client, n.watch)
-	pb.RegisterLeaseServer(client, n.leases)
-	pb.RegisterClusterServer(client, &api.Cluster{Header: header, Members: n.membership})
-	pb.RegisterMaintenanceServer(client, &api.Maintenance{
+	now := func() *pb.ResponseHeader { return header.Header(int64(n.numbers.Seen())) }
+	guarded := concurrency.Services{
+		KV: n.guard.KV(n.kv, n.leases), Lease: n.guard.Lease(n.leases), Watch: n.guard.Watch(n.watch, now),
+	}
+	pb.RegisterKVServer(client, guarded.KV)
+	pb.RegisterWatchServer(client, guarded.Watch)
+	pb.RegisterLeaseServer(client, guarded.Lease)
+	pb.RegisterAuthServer(client, n.guard.Service(now))
+	pb.RegisterClusterServer(client, n.guard.Cluster(&api.Cluster{Header: header, Members: n.membership}))
+	pb.RegisterMaintenanceServer(client, n.guard.Maintenance(&api.Maintenance{
 		Header: header, Sequencer: revisions{n.numbers, n.tracer}, Store: localStore{n.store, n.engine}, Ranges: n.sender,
 		RootLeader: n.rootLeader,
-	})
-	stopRecipes := concurrency.Services{KV: n.kv, Lease: n.leases, Watch: n.watch}.Register(client)
+	}))
+	stopRecipes := guarded.Register(client)
 	pontoonpb.RegisterAdminServer(client, &admin.Server{Cluster: view})
 	healthpb.RegisterHealthServer(client, health.NewServer())
 	reflection.Register(client)

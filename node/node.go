@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/pontoon-kv/pontoon/leasesvc"
+	"github.com/pontoon-kv/pontoon/node/auth"
 	"github.com/pontoon-kv/pontoon/node/config"
 	"github.com/pontoon-kv/pontoon/node/gateway"
 	"github.com/pontoon-kv/pontoon/node/members"
@@ -65,6 +66,7 @@ type Node struct {
 	clientListeners, peerListeners []net.Listener
 	servers                        *serve.Servers
 	gateway                        *gateway.Gateway
+	guard                          *auth.Guard
 
 	closers []func() // run in reverse by Stop
 }

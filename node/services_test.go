@@ -284,12 +284,8 @@ func (s *services) http(t *testing.T) {
 func (s *services) unimplemented(t *testing.T) {
 	ctx := within(t, 10*time.Second)
 	conn := s.any().conn
-	auth, m := pb.NewAuthClient(conn), pb.NewMaintenanceClient(conn)
+	m := pb.NewMaintenanceClient(conn)
 	for name, call := range map[string]func() error{
-		"auth enable":  func() error { _, err := auth.AuthEnable(ctx, &pb.AuthEnableRequest{}); return err },
-		"auth status":  func() error { _, err := auth.AuthStatus(ctx, &pb.AuthStatusRequest{}); return err },
-		"authenticate": func() error { _, err := auth.Authenticate(ctx, &pb.AuthenticateRequest{Name: "root"}); return err },
-		"user add":     func() error { _, err := auth.UserAdd(ctx, &pb.AuthUserAddRequest{Name: "u"}); return err },
 		"alarm": func() error {
 			_, err := m.Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE})
 			return err

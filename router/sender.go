@@ -43,7 +43,6 @@ func NewSender(cache *rangecache.Cache, directory Directory, transport Transport
 // again only if they certainly were not proposed (P34); AMBIGUOUS goes to the
 // caller. Blocks until ctx ends if need be.
 func (s *Sender) Send(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
-	stampAuth(ctx, op)
 	a := attempt{Sender: s, op: op, span: proto.SpanOf(op.Span), again: repeatable(op)}
 	for {
 		desc, err := s.locate(ctx, a.span.Start)
@@ -65,16 +64,17 @@ func (s *Sender) Send(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.Ra
 	}
 }
 
-// stampAuth says under which rules the caller's permissions were checked. Only
+// authChecked says under which rules the caller's permissions were checked. Only
 // what makes a change visible to others carries it: whoever finishes or undoes
 // does so whatever the rules are by then.
-func stampAuth(ctx context.Context, op *pontoonpb.RangeOp) {
+func authChecked(ctx context.Context, op *pontoonpb.RangeOp) uint64 {
 	switch op.Op.(type) {
 	case *pontoonpb.RangeOp_Write, *pontoonpb.RangeOp_Lock, *pontoonpb.RangeOp_Commit:
 		if epoch, ok := proto.AuthChecked(ctx); ok {
-			op.AuthChecked = epoch + 1
+			return epoch + 1
 		}
 	}
+	return 0
 }
 
 // attempt is the state of one Send.
@@ -102,7 +102,7 @@ func (a *attempt) once(ctx context.Context, desc *pontoonpb.Descriptor) (*pontoo
 		a.next++
 	}
 	reply, err := a.transport.Call(ctx, node, &pontoonpb.RangeOp{
-		RangeId: desc.RangeId, Span: a.op.Span, Trace: a.op.Trace, Op: a.op.Op,
+		RangeId: desc.RangeId, Span: a.op.Span, Trace: a.op.Trace, AuthChecked: authChecked(ctx, a.op), Op: a.op.Op,
 	})
 	if err == nil {
 		err = proto.FromWire(reply.GetError())

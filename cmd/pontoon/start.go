@@ -22,7 +22,7 @@ const stopGrace = 10 * time.Second
 func newStart() *cobra.Command {
 	cfg := config.Default()
 	var logLevel string
-	var heartbeatMs, electionMs uint
+	var heartbeatMs, electionMs, tokenSeconds uint
 	cmd := &cobra.Command{
 		Use:   "start",
 		Short: "Start a node; without flags a single node on localhost:2379",
@@ -32,6 +32,7 @@ func newStart() *cobra.Command {
 				return err
 			}
 			cfg.HeartbeatInterval = time.Duration(heartbeatMs) * time.Millisecond
+			cfg.AuthTokenTTL = time.Duration(tokenSeconds) * time.Second
 			cfg.ElectionTimeout = time.Duration(electionMs) * time.Millisecond
 			logger, err := newLogger(logLevel)
 			if err != nil {
@@ -43,6 +44,7 @@ func newStart() *cobra.Command {
 	}
 	startFlags(cmd.Flags(), &cfg)
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "debug, info, warn or error")
+	cmd.Flags().UintVar(&tokenSeconds, "auth-token-ttl", 300, "how long a simple token is good, seconds")
 	cmd.Flags().UintVar(&heartbeatMs, "heartbeat-interval", 100, "time of a raft tick, milliseconds")
 	cmd.Flags().UintVar(&electionMs, "election-timeout", 1000, "time without a leader before an election, milliseconds")
 	return cmd
@@ -66,6 +68,8 @@ func startFlags(f *pflag.FlagSet, cfg *config.Config) {
 	f.DurationVar(&cfg.WatchProgressNotifyInterval, "watch-progress-notify-interval", cfg.WatchProgressNotifyInterval, "time between progress notifications of an idle watch")
 	f.UintVar(&cfg.MaxRequestBytes, "max-request-bytes", cfg.MaxRequestBytes, "largest client request, bytes")
 	f.UintVar(&cfg.MaxTxnOps, "max-txn-ops", cfg.MaxTxnOps, "largest number of operations in a txn")
+	f.StringVar(&cfg.AuthToken, "auth-token", cfg.AuthToken, "kind of auth tokens: simple, or jwt with its options")
+	f.IntVar(&cfg.BcryptCost, "bcrypt-cost", cfg.BcryptCost, "cost of hashing passwords, 4 to 31")
 	f.Int64Var(&cfg.CacheBytes, "cache-bytes", cfg.CacheBytes, "memory for the engine's block cache, bytes")
 	f.BoolVar(&cfg.EnablePprof, "enable-pprof", cfg.EnablePprof, "serve /debug/pprof on the client port")
 	f.StringVar(&cfg.TracingEndpoint, "tracing-endpoint", "", "OTLP gRPC collector, host:port; empty: no tracing")

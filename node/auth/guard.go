@@ -133,10 +133,7 @@ const retries = 8
 func write[Resp any](ctx context.Context, g *Guard, check func(context.Context, caller) error, run func(context.Context) (Resp, error)) (resp Resp, err error) {
 	for range retries {
 		var r *Rules
-		if r, err = g.Current(ctx); err != nil {
-			return resp, err
-		}
-		if err = r.allow(ctx, check); err != nil {
+		if r, err = g.allow(ctx, check); err != nil {
 			return resp, err
 		}
 		resp, err = run(proto.WithAuthChecked(ctx, r.epoch))
@@ -154,21 +151,15 @@ func write[Resp any](ctx context.Context, g *Guard, check func(context.Context, 
 // fetch runs what changes nothing. What it found is given away only if check
 // holds under the epoch that came with its read revision, too (I3).
 func fetch[Resp any](ctx context.Context, g *Guard, check func(context.Context, caller) error, run func(context.Context) (Resp, error)) (none Resp, err error) {
-	r, err := g.Current(ctx)
+	r, err := g.allow(ctx, check)
 	if err != nil {
-		return none, err
-	}
-	if err := r.allow(ctx, check); err != nil {
 		return none, err
 	}
 	resp, err := run(ctx)
 	if err != nil || r.epoch >= g.seq.AuthEpoch() {
 		return resp, err
 	}
-	if r, err = g.Current(ctx); err == nil {
-		err = r.allow(ctx, check)
-	}
-	if err != nil {
+	if _, err = g.allow(ctx, check); err != nil {
 		return none, err
 	}
 	return resp, nil
@@ -184,6 +175,24 @@ func confirmed[Resp any](ctx context.Context, g *Guard, check func(context.Conte
 		return none, err
 	}
 	return run(ctx)
+}
+
+// allow checks a request under the newest rules heard of. What they refuse is
+// checked again if there are newer ones: it may have been granted just before.
+func (g *Guard) allow(ctx context.Context, check func(context.Context, caller) error) (*Rules, error) {
+	r, err := g.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	refused := r.allow(ctx, check)
+	if refused == nil {
+		return r, nil
+	}
+	newer, err := g.Confirmed(ctx)
+	if err != nil || newer.epoch == r.epoch {
+		return nil, refused
+	}
+	return newer, newer.allow(ctx, check)
 }
 
 // allow checks a request; while authentication is off everything is allowed.

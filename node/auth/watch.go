@@ -74,15 +74,15 @@ func (w *watchStream) Recv() (*pb.WatchRequest, error) {
 
 // permit returns the answer to a watch that is not allowed, nil if it is.
 func (w *watchStream) permit(c *pb.WatchCreateRequest) (*pb.WatchResponse, error) {
-	rules, err := w.s.guard.Current(w.Context())
-	if err != nil {
-		return nil, err
-	}
 	key := c.Key
 	if len(key) == 0 {
 		key = []byte{0}
 	}
-	if err := w.check(rules, key, c.RangeEnd); err != nil {
+	rules, err := w.s.guard.allow(w.Context(), mayRead(key, c.RangeEnd))
+	if err != nil {
+		if rules, e := w.s.guard.Current(w.Context()); e != nil || !rules.Enabled() {
+			return nil, err // the rules could not be read
+		}
 		return &pb.WatchResponse{
 			Header: w.s.header(), WatchId: noWatch, Created: true, Canceled: true, CancelReason: reason(err).Error(),
 		}, nil
@@ -93,8 +93,8 @@ func (w *watchStream) permit(c *pb.WatchCreateRequest) (*pb.WatchResponse, error
 	return nil, nil
 }
 
-func (w *watchStream) check(rules *Rules, key, end []byte) error {
-	return rules.allow(w.Context(), func(_ context.Context, c caller) error { return c.read(key, end) })
+func mayRead(key, end []byte) func(context.Context, caller) error {
+	return func(_ context.Context, c caller) error { return c.read(key, end) }
 }
 
 // reason is what etcd says of a watch that is not allowed.
@@ -140,7 +140,7 @@ func (w *watchStream) answered() error {
 		return err
 	}
 	for i := range waiting {
-		if err := w.check(rules, waiting[i].key, waiting[i].end); err != nil {
+		if err := rules.allow(w.Context(), mayRead(waiting[i].key, waiting[i].end)); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,9 @@ const (
 	DefaultMaxTxnOps      = 128
 	DefaultMaxLearners    = 1
 	DefaultProgressNotify = 10 * time.Minute
+	DefaultAuthToken      = "simple"
+	DefaultAuthTokenTTL   = 5 * time.Minute
+	DefaultBcryptCost     = 10
 	maxElection           = 50 * time.Second
 	minProgressNotify     = 100 * time.Millisecond
 )
@@ -64,6 +67,10 @@ type Config struct {
 	MaxRequestBytes             uint // largest request a client may send, bytes
 	MaxTxnOps                   uint // largest number of operations in one txn
 
+	AuthToken    string        // "simple" or "jwt,..."
+	AuthTokenTTL time.Duration // of simple tokens
+	BcryptCost   int           // of password hashes
+
 	CacheBytes      int64  // engine block cache
 	EnablePprof     bool   // serve /debug/pprof on the client port
 	TracingEndpoint string // OTLP gRPC host:port; empty: tracing off
@@ -91,6 +98,9 @@ func Default() Config {
 		WatchProgressNotifyInterval: DefaultProgressNotify,
 		MaxRequestBytes:             DefaultMaxRequest,
 		MaxTxnOps:                   DefaultMaxTxnOps,
+		AuthToken:                   DefaultAuthToken,
+		AuthTokenTTL:                DefaultAuthTokenTTL,
+		BcryptCost:                  DefaultBcryptCost,
 		CacheBytes:                  64 << 20,
 		EnablePprof:                 true,
 		Logger:                      slog.Default(),

@@ -96,7 +96,7 @@ func (t *Tracer) Inject(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.R
 	}
 	c := propagation.MapCarrier{}
 	w3c.Inject(ctx, c)
-	return &pontoonpb.RangeOp{RangeId: op.RangeId, Span: op.Span, Op: op.Op, Trace: []byte(c[parentHeader])}
+	return &pontoonpb.RangeOp{RangeId: op.RangeId, Span: op.Span, AuthChecked: op.AuthChecked, Op: op.Op, Trace: []byte(c[parentHeader])}
 }
 
 // Serve runs a range operation under a span that continues the caller's

@@ -215,6 +215,29 @@ func TestP9AskNamesFloorOfEvaluation(t *testing.T) {
 	equal(t, "floor of the second evaluation", r.asks[0].Floor, 4)
 }
 
+// P9: what was checked under an older auth epoch takes no number, whether the
+// newer one is known at its evaluation or comes with the answer to its ask.
+func TestP9AuthEpoch(t *testing.T) {
+	r := userRig(t)
+	r.authSeen = 2
+	checked := func(epoch uint64) *pontoonpb.RangeOp {
+		op := put("a", "1")
+		op.AuthChecked = epoch + 1
+		return op
+	}
+	const old = "etcdserver: revision of auth store is old"
+	id := r.submit(checked(1))
+	equal(t, "an epoch that was over", r.reply(id).GetError().GetMessage(), old)
+	id = r.submit(checked(2))
+	equal(t, "epoch of the ask", r.asks[0].AuthEpoch, 2)
+	r.authSeen = 3
+	r.granted(Grant{EpochsChanged: true}, nil)
+	equal(t, "an epoch that ended", r.reply(id).GetError().GetMessage(), old)
+	for _, reply := range r.do(checked(3), put("a", "2")) { // the second is nobody's
+		equal(t, "refused", reply.GetError() != nil, false)
+	}
+}
+
 // P14: a compare that the missing number decides ends the batch.
 func TestP14UndecidedCompareEndsBatch(t *testing.T) {
 	r := userRig(t)
