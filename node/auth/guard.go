@@ -129,7 +129,7 @@ func (g *Guard) Confirmed(ctx context.Context) (*Rules, error) {
 const retries = 8
 
 // write runs a change of keys whose permissions check decides. It is run again
-// if the rules changed before it took its revision (I2).
+// if the rules changed before it took its revision (I2, P9).
 func write[Resp any](ctx context.Context, g *Guard, check func(context.Context, caller) error, run func(context.Context) (Resp, error)) (resp Resp, err error) {
 	for range retries {
 		var r *Rules
