@@ -30,6 +30,10 @@ build: ## build bin/pontoon
 demo: build ## three nodes on this machine, split, loaded, killed, verified
 	$(BIN) demo $(DEMO)
 
+.PHONY: demo-elastic
+demo-elastic: build ## three nodes under load grow to five, even out, lose one, give one back, verified
+	$(BIN) demo --elastic $(DEMO)
+
 .PHONY: test
 test: build lint ## every test with the race detector, then the quick differential test
 	PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) test -race -timeout 15m $(PKGS)

@@ -22,28 +22,40 @@ type demoOptions struct {
 	nodes   int
 	outage  time.Duration
 	keep    bool
+	elastic bool
+	dir     string // of data and logs; empty: a temporary one
 }
 
 func newDemo() *cobra.Command {
 	o := demoOptions{}
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Start three nodes on this machine, split, load, kill one, verify everything",
+		Short: "Start three nodes on this machine, split, load, kill one, verify everything; --elastic: grow, heal, shrink",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.elastic && !cmd.Flags().Changed("ranges") {
+				o.ranges = elasticRanges
+			}
 			if o.objects < 1 || o.ranges < 2 || o.nodes < 3 {
 				return errors.New("--objects must be at least 1, --ranges 2 and --nodes 3")
+			}
+			if o.elastic {
+				return runElasticDemo(cmd.Context(), cmd.OutOrStdout(), o)
 			}
 			return runDemo(cmd.Context(), cmd.OutOrStdout(), o)
 		},
 	}
 	cmd.Flags().IntVar(&o.objects, "objects", 20_000, "Kubernetes-shaped objects to load")
-	cmd.Flags().IntVar(&o.ranges, "ranges", 8, "ranges to split the keys into")
-	cmd.Flags().IntVar(&o.nodes, "nodes", 3, "nodes to start")
+	cmd.Flags().IntVar(&o.ranges, "ranges", 8, fmt.Sprintf("ranges to split the keys into; %d with --elastic", elasticRanges))
+	cmd.Flags().IntVar(&o.nodes, "nodes", 3, "nodes to start; 3 with --elastic")
 	cmd.Flags().DurationVar(&o.outage, "outage", 10*time.Second, "how long the killed node stays away under load")
 	cmd.Flags().BoolVar(&o.keep, "keep", false, "leave the cluster running until interrupted")
+	cmd.Flags().BoolVar(&o.elastic, "elastic", false, "show under load how a cluster grows to five nodes, loses one for good, and gives one back")
 	return cmd
 }
+
+// elasticRanges gives five nodes enough leaders to even out.
+const elasticRanges = 32
 
 // demo is one showing.
 type demo struct {
@@ -58,25 +70,36 @@ type demo struct {
 func runDemo(ctx context.Context, out io.Writer, o demoOptions) error {
 	d := &demo{demoOptions: o, out: out, started: time.Now()}
 	defer d.close()
-	for _, step := range []struct {
-		title string
-		run   func(context.Context) error
-	}{
+	err := d.play(ctx, []step{
 		{fmt.Sprintf("start %d nodes", o.nodes), d.start},
 		{fmt.Sprintf("split the keys into %d ranges", o.ranges), d.split},
 		{fmt.Sprintf("load %d Kubernetes-shaped objects through the official client", o.objects), d.fill},
 		{"the ranges now", d.show},
 		{"kill a node under load, with a watch over all ranges open", d.outageUnderLoad},
 		{"verify every object", d.verify},
-	} {
-		fmt.Fprintf(out, "\n== %s\n", step.title)
-		if err := step.run(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.title, err)
-		}
+	})
+	if err != nil {
+		return err
 	}
 	d.summary()
 	if o.keep {
 		d.stay(ctx)
+	}
+	return nil
+}
+
+// step is one part of a showing.
+type step struct {
+	title string
+	run   func(context.Context) error
+}
+
+func (d *demo) play(ctx context.Context, steps []step) error {
+	for _, s := range steps {
+		fmt.Fprintf(d.out, "\n== %s\n", s.title)
+		if err := s.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
+		}
 	}
 	return nil
 }
@@ -98,7 +121,7 @@ func (d *demo) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.cluster, err = cluster.Start(ctx, cluster.Options{Kind: cluster.Pontoon, Binary: self, Nodes: d.nodes})
+	d.cluster, err = cluster.Start(ctx, cluster.Options{Kind: cluster.Pontoon, Binary: self, Nodes: d.nodes, Dir: d.dir})
 	if err != nil {
 		return err
 	}

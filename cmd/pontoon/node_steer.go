@@ -129,12 +129,17 @@ func (f *longFlags) report(cmd *cobra.Command, n *pontoonpb.NodeStatus, err erro
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "node %s %s\n", namesOf([]*pontoonpb.NodeStatus{n}).text(n.NodeId), how)
 		return err
 	}
-	err = f.call(cmd.Context(), func(ctx context.Context, c pontoonpb.AdminClient) (err error) {
-		now, err := f.node(ctx, c, nodeText(n.NodeId))
-		if err == nil {
-			n = now
+	err = f.call(cmd.Context(), func(ctx context.Context, c pontoonpb.AdminClient) error {
+		nodes, err := listNodes(ctx, c)
+		if err != nil {
+			return err
 		}
-		return err
+		if now, err := findNode(nodes, nodeText(n.NodeId)); err == nil {
+			n = now
+		} else {
+			n.State = removedState // it is not listed any more
+		}
+		return nil
 	})
 	if err != nil {
 		return err

@@ -163,13 +163,9 @@ func newPlacementSettings() *cobra.Command {
 		Use:   "settings [NAME=VALUE ...]",
 		Short: "Show the settings of the cluster; change those given, all or none (NAME= is back to the default)",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			req := &pontoonpb.PlacementSettingsRequest{}
-			for _, arg := range args {
-				name, value, ok := strings.Cut(arg, "=")
-				if !ok || name == "" {
-					return fmt.Errorf("%q is not NAME=VALUE", arg)
-				}
-				req.Set = append(req.Set, &pontoonpb.Setting{Name: name, Value: value})
+			req, err := settingsRequest(args)
+			if err != nil {
+				return err
 			}
 			return f.call(cmd.Context(), func(ctx context.Context, c pontoonpb.AdminClient) error {
 				resp, err := c.PlacementSettings(ctx, req)
@@ -191,4 +187,17 @@ func newPlacementSettings() *cobra.Command {
 	}
 	f.add(cmd)
 	return cmd
+}
+
+// settingsRequest asks for changes, each NAME=VALUE.
+func settingsRequest(pairs []string) (*pontoonpb.PlacementSettingsRequest, error) {
+	req := &pontoonpb.PlacementSettingsRequest{}
+	for _, pair := range pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("%q is not NAME=VALUE", pair)
+		}
+		req.Set = append(req.Set, &pontoonpb.Setting{Name: name, Value: value})
+	}
+	return req, nil
 }
