@@ -186,6 +186,9 @@ func (n *Node) build(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := n.openPlacement(); err != nil {
+		return err
+	}
 	if n.gateway, err = gateway.New(n.cfg.Logger); err != nil {
 		return err
 	}

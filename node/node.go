@@ -21,6 +21,7 @@ import (
 	"github.com/pontoon-kv/pontoon/node/version"
 	"github.com/pontoon-kv/pontoon/placement/client"
 	"github.com/pontoon-kv/pontoon/placement/directory"
+	"github.com/pontoon-kv/pontoon/placement/driver"
 	"github.com/pontoon-kv/pontoon/placement/gossip"
 	"github.com/pontoon-kv/pontoon/placement/sequencer"
 	"github.com/pontoon-kv/pontoon/rangeraft"
@@ -53,6 +54,7 @@ type Node struct {
 	compactor *compactor
 	refresher *refresher
 	near      *replicas
+	placement *driver.Driver
 
 	root       *rootFinder
 	roster     *members.Cache // of the node records
@@ -149,6 +151,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.roster.Start()
 	n.announcer.start()
 	n.custodian.start()
+	n.placement.Start()
 	return nil
 }
 

@@ -45,9 +45,6 @@ func (c clusterView) placeAt(ctx context.Context, at proto.NodeID, req *pontoonp
 }
 
 // place serves a request to the placement driver of this node.
-func (n *Node) place(context.Context, *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
-	if leader := n.rootLeader(); leader != n.members.Self {
-		return &pontoonpb.PlaceReply{NotLeader: true, LeaderNode: uint64(leader)}, nil
-	}
-	return nil, status.Error(codes.Unimplemented, "this node runs no placement driver")
+func (n *Node) place(_ context.Context, req *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
+	return n.placement.Place(req), nil
 }

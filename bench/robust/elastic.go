@@ -46,20 +46,21 @@ func newElastic(c *cluster.Cluster, s *steer.Client, n *nemesis, round int) *ela
 	return e
 }
 
-// play moves ranges for as long as the load goes on, and takes the round's step
-// meanwhile. The step is finished also when the load ends before.
-func (e *elastic) play(loading context.Context, n *nemesis) error {
-	moving, stop := context.WithCancel(context.WithoutCancel(loading))
+// play moves ranges for the length of the round and until its step is done.
+func (e *elastic) play(ctx context.Context, n *nemesis, length time.Duration) error {
+	over := time.After(length)
+	moving, stop := context.WithCancel(ctx)
+	defer stop()
 	m := &mover{steer: e.steer, keys: n.keys, note: n.note, logger: n.logger}
 	done := m.start(moving, n.rng.Uint64())
-	err := e.step(context.WithoutCancel(loading), n)
-	<-loading.Done()
+	err := e.step(ctx, n)
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
 	stop()
 	done()
-	if err != nil {
-		return err
-	}
-	return n.healed(context.WithoutCancel(loading))
+	return err
 }
 
 func (e *elastic) step(ctx context.Context, n *nemesis) error {

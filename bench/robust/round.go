@@ -2,6 +2,7 @@ package robust
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -149,8 +150,9 @@ func (r *round) watch(ctx context.Context, wg *sync.WaitGroup) (closeAll func(),
 
 // load runs clients and nemesis for the length of the round.
 func (r *round) load(ctx context.Context) error {
-	loading, stop := context.WithTimeout(ctx, r.opts.Round)
+	loading, stop := context.WithCancel(ctx)
 	defer stop()
+	timer := time.AfterFunc(r.opts.Round, stop)
 	var wg sync.WaitGroup
 	stay := r.staying()
 	interval := time.Duration(float64(r.opts.Clients) / r.opts.Rate * float64(time.Second))
@@ -178,7 +180,11 @@ func (r *round) load(ctx context.Context) error {
 	var err error
 	switch {
 	case r.elastic != nil:
-		err = r.elastic.play(loading, n)
+		// What the round does to the nodes is done under load, however long it takes.
+		timer.Stop()
+		err = r.elastic.play(ctx, n, r.opts.Round)
+		stop()
+		err = errors.Join(err, n.healed(ctx))
 	case r.opts.FaultEvery > 0:
 		err = n.loop(loading)
 	}
