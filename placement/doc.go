@@ -8,6 +8,6 @@
 //	plan ──operator──> driver         what should change, step by step; also beside
 //	                                  that leader, and in virtual time in simulation
 //
-// Each is a package of its own and knows nothing of the others; package node
-// wires them.
+// Each is a package of its own; the driver alone knows what the plan is made
+// of. Package node wires them.
 package placement

@@ -34,6 +34,7 @@ const (
 	Split
 	Merge
 	Balance
+	Settle // no kind's: the load of a range whose leader moved is not right yet
 	classes
 )
 

@@ -13,7 +13,8 @@ const (
 	firstRest    = 10 * time.Second
 	lastRest     = 10 * time.Minute
 	repairRest   = 30 * time.Second // the longest before a repair is tried again
-	balancedRest = time.Minute      // after a leader or replica was moved to balance
+	balancedRest = 15 * time.Second // after a leader or replica was moved to balance
+	settleRest   = 45 * time.Second // until the average load is right again
 )
 
 // Rest says until when no operator of a class is made for a range.
@@ -129,7 +130,7 @@ func (s *Set) learn(r proto.RangeID, o *Operator) {
 	default:
 		h.failures[class] = 0
 		if class == Balance {
-			h.rest[class] = o.ended.Add(balancedRest)
+			h.rest[class], h.rest[Settle] = o.ended.Add(balancedRest), o.ended.Add(settleRest)
 		}
 	}
 }

@@ -11,8 +11,12 @@ const (
 	// a node hot.
 	hotShare = 0.25
 	hotFloor = 100
-	// coolBy of the mean is what a move must take from the hotter of two nodes.
+	// coolBy of the mean is what a move must take from the hotter of two nodes;
+	// less, but no less than sipOf, is taken only where it leaves the other
+	// node below cosy, far from hot.
 	coolBy = 0.1
+	sipOf  = 0.02
+	cosy   = 1.1
 )
 
 // balanceLoad takes load from hot nodes: it hands the leadership of a range
@@ -49,14 +53,17 @@ type cooling struct {
 // cool picks the way that leaves the cooler pair of nodes; a transfer before a
 // move of data.
 func (p *planner) cool(from int32, can []int32, mean float64) {
-	limit := p.nodes[from].load - max(coolBy*mean, hotFloor/2)
-	best, data := cooling{to: none, hot: limit}, cooling{to: none, hot: limit}
+	best, data := cooling{to: none, hot: p.nodes[from].load}, cooling{to: none, hot: p.nodes[from].load}
 	for i := range p.ranges {
 		r := &p.ranges[i]
-		if r.leader != from || !p.movable(r) || cost(r.Status.Load) == 0 {
+		if r.leader != from || !p.movable(r) || cost(r.Status.Load) < sipOf*mean {
 			continue
 		}
 		for _, t := range can {
+			if c := cost(r.Status.Load); max(p.nodes[from].load-c, p.nodes[t].load+c) >
+				p.nodes[from].load-max(coolBy*mean, hotFloor/2) && p.nodes[t].load+c > cosy*mean {
+				continue
+			}
 			p.consider(r, from, t, &best, &data)
 		}
 	}

@@ -160,7 +160,7 @@ func (p *planner) addRanges() {
 			l := &p.nodes[r.leader]
 			l.leaders++
 			l.load += cost(st.Load)
-			l.young = l.young || r.rest.Resting(operator.Balance, p.now)
+			l.young = l.young || r.rest.Resting(operator.Settle, p.now)
 		}
 	}
 }
@@ -209,10 +209,14 @@ func (p *planner) anticipate(o *operator.Operator) {
 }
 
 func (p *planner) anticipateStep(r *ranged, s operator.Step) {
-	n := &p.nodes[p.nodeIndex(s.Node)]
+	i, known := p.index[s.Node]
+	if !known {
+		return // the step is about no node
+	}
+	n := &p.nodes[i]
 	switch s.Kind {
 	case operator.AddLearner:
-		if !r.on(p.index[s.Node]) {
+		if !r.on(i) {
 			n.weight += r.weight()
 		}
 	case operator.WaitCaughtUp:
@@ -221,13 +225,13 @@ func (p *planner) anticipateStep(r *ranged, s operator.Step) {
 			p.nodes[r.leader].moves++
 		}
 	case operator.RemoveLearner:
-		if r.on(p.index[s.Node]) {
+		if r.on(i) {
 			n.weight -= r.weight()
 		}
 	case operator.TransferLeader:
-		p.lead(r, p.index[s.Node])
+		p.lead(r, i)
 	case operator.LeaveLeader:
-		if r.leader == p.index[s.Node] {
+		if r.leader == i {
 			n.handing++
 		}
 	}

@@ -225,7 +225,10 @@ func (c *Cluster) broken(r *Range, what string) {
 // Spread says how evenly something is spread over the live nodes.
 type Spread struct{ Min, Mean, Max float64 }
 
-// Leaders, Replicas, Bytes and Load of the nodes that should hold something.
+// String writes the three.
+func (s Spread) String() string { return fmt.Sprintf("%.4g..%.4g..%.4g", s.Min, s.Mean, s.Max) }
+
+// Leaders per node.
 func (c *Cluster) Leaders() Spread {
 	return c.spread(func(r *Range, n uint64) float64 { return is(r.Status.LeaderNode == n) })
 }

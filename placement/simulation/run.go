@@ -13,19 +13,23 @@ import (
 // Run drives a cluster.
 type Run struct {
 	*Cluster
-	Step time.Duration // between two plans
+	// Busy and Idle are the times between two plans while something goes on,
+	// and while nothing does.
+	Busy, Idle time.Duration
 	// Planned counts operators by kind, Ended by how.
 	Planned map[operator.Kind]int
 	Ended   map[operator.State]int
-	set     *operator.Set
 	Last    plan.Result
+	Trace   func(*operator.Operator) // of what is planned, if set
+	set     *operator.Set
 }
 
-// NewRun returns a run of the cluster, with a plan every 5 s.
+// NewRun returns a run of the cluster, with a plan every 5 s while something
+// goes on.
 func NewRun(c *Cluster) *Run {
 	const kept = 20
 	return &Run{
-		Cluster: c, Step: 5 * time.Second, set: operator.NewSet(kept),
+		Cluster: c, Busy: 5 * time.Second, Idle: time.Minute, set: operator.NewSet(kept),
 		Planned: map[operator.Kind]int{}, Ended: map[operator.State]int{},
 	}
 }
@@ -55,15 +59,23 @@ func (r *Run) Round() bool {
 			r.Broken = append(r.Broken, "two operators for one range: "+o.Reason)
 		}
 		r.Planned[o.Kind]++
+		if r.Trace != nil {
+			r.Trace(o)
+		}
+	}
+	running := r.set.Running()
+	if len(running) == 0 {
+		r.Now = r.Now.Add(r.Idle)
+		return false
 	}
 	const steps = 2
 	for range steps {
 		for _, o := range r.set.Running() {
 			r.step(o)
 		}
-		r.Now = r.Now.Add(r.Step / steps)
+		r.Now = r.Now.Add(r.Busy / steps)
 	}
-	return len(r.set.Running()) > 0 || len(r.Last.Operators) > 0
+	return true
 }
 
 // step does what the operator can do now.
@@ -85,9 +97,9 @@ func (r *Run) step(o *operator.Operator) {
 	}
 }
 
-// Settle runs until nothing has gone on for so long, at most so many rounds; it
+// Settle runs until nothing has gone on for so long, at most so many rounds. It
 // returns how long it took until then, and whether it came to rest.
-func (r *Run) Settle(still time.Duration, rounds int) (time.Duration, bool) {
+func (r *Run) Settle(still time.Duration, rounds int) (took time.Duration, rested bool) {
 	start, last := r.Now, r.Now
 	for range rounds {
 		if r.Round() {
@@ -100,15 +112,16 @@ func (r *Run) Settle(still time.Duration, rounds int) (time.Duration, bool) {
 	return r.Now.Sub(start), false
 }
 
-// Watch runs for a time in long rounds and returns how many operators were
-// planned meanwhile.
-func (r *Run) Watch(d, step time.Duration) int {
-	before, planned := r.Step, 0
-	r.Step = step
+// Watch runs for a time, with a plan now and then, and returns how many
+// operators were planned meanwhile.
+func (r *Run) Watch(d time.Duration) int {
+	const every = 20 * time.Minute
+	before, planned := r.Idle, 0
+	r.Idle = every
 	for end := r.Now.Add(d); r.Now.Before(end); {
 		r.Round()
 		planned += len(r.Last.Operators)
 	}
-	r.Step = before
+	r.Idle = before
 	return planned
 }
