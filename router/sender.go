@@ -134,12 +134,13 @@ func (a *attempt) learn(desc *pontoonpb.Descriptor, node proto.NodeID, re *proto
 		a.free = hint != 0
 	case pontoonpb.RangeErrorCode_RANGE_MISMATCH:
 		a.free = a.cache.Insert(re.Descriptors...)
-		if !a.free {
-			a.cache.Evict(desc)
-		}
 		// A node whose replica was removed tells where the range is now: not there.
+		// That may be known already, and the leader's name be older.
 		if now := a.cache.Lookup(a.span.Start); now != nil && !hasReplica(now, node) {
 			a.cache.SetLeader(proto.RangeID(now.RangeId), 0)
+		}
+		if !a.free {
+			a.cache.Evict(desc)
 		}
 	case pontoonpb.RangeErrorCode_RANGE_NOT_FOUND:
 		a.cache.SetLeader(id, 0)

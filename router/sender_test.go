@@ -103,6 +103,24 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// A node without a replica, that everybody knows to have none, is not asked for
+// ever because somebody once called it the leader.
+func TestSendForgetsALeaderThatWasRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		moved := rangeAt(7, 2, "a", "z")
+		moved.Replicas = moved.Replicas[:2]
+		gone := proto.Mismatch(moved)
+		s := &script{desc: moved, answers: []error{gone, gone}}
+		cache := rangecache.New(moved)
+		cache.SetLeader(7, 3)
+		op := &pontoonpb.RangeOp{Span: &pontoonpb.Span{Start: []byte("b"), End: []byte("c")}, Op: &pontoonpb.RangeOp_Write{Write: &pontoonpb.WriteOp{}}}
+		_, err := router.NewSender(cache, s, s).Send(t.Context(), op)
+		if len(s.nodes) < 2 || s.nodes[0] != 3 || slices.Contains(s.nodes[1:], 3) {
+			t.Fatalf("%v after nodes %v", err, s.nodes)
+		}
+	})
+}
+
 func codeOf(err error) pontoonpb.RangeErrorCode {
 	var re *proto.RangeError
 	if errors.As(err, &re) {
