@@ -25,6 +25,7 @@ type machine struct {
 	batch    uint64
 	history  []*pontoonpb.Command // applied
 	broken   []string             // broken promises
+	merge    *pontoonpb.MergeRecord
 }
 
 type version struct {
@@ -85,6 +86,7 @@ func (m *machine) apply(term uint64, cmd *pontoonpb.Command) bool {
 			Replicas: cmd.Change.Replicas, NextReplicaId: cmd.Change.NextReplicaId,
 		}
 	}
+	m.applyMerge(cmd.Merge)
 	m.history = append(m.history, cmd)
 	return true
 }

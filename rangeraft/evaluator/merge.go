@@ -236,7 +236,13 @@ func (e *Evaluator) proposeMerge(b *batch, r *request, step *pontoonpb.MergeStep
 }
 
 // mergeClosed is what the entry of a step closes beside the usual.
-func (b *batch) mergeClosed() proto.Revision { return proto.Revision(b.merge.GetRightClosed()) }
+func (b *batch) mergeClosed() proto.Revision {
+	switch b.merge.GetKind() {
+	case pontoonpb.MergeStep_FREEZE, pontoonpb.MergeStep_TRIGGER:
+		return proto.Revision(b.merge.RightClosed)
+	}
+	return 0
+}
 
 // mergeApplied completes the answer of an applied step and lets go on what
 // waited for it.

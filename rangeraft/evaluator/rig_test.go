@@ -164,7 +164,7 @@ func (r *rig) apply() {
 	before := r.m.desc
 	if !r.m.apply(cmd.Term, cmd) {
 		r.ev.Dropped(cmd.Batch)
-	} else if r.m.desc != before {
+	} else if r.ev.SetMerge(r.m.merge); r.m.desc != before {
 		r.ev.Applied(cmd.Batch, r.m.desc)
 	} else {
 		r.ev.Applied(cmd.Batch, nil)
