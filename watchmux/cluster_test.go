@@ -55,6 +55,7 @@ type fakeRange struct {
 type fakeFeed struct {
 	c      *fakeCluster
 	r      *fakeRange
+	span   proto.Span
 	queue  []*pontoonpb.FeedMessage
 	wake   chan struct{}
 	closed bool
@@ -99,6 +100,26 @@ func (c *fakeCluster) split(at string) {
 		c.ranges = slices.Replace(c.ranges, i, i+1, left, right)
 		return
 	}
+}
+
+// merge lets the range before the n-th cut take in the one after it; the feeds
+// of that one end with the merged descriptor, those of the other go on (P46).
+func (c *fakeCluster) merge(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.ranges) < 2 {
+		return
+	}
+	i := n % (len(c.ranges) - 1)
+	left, right := c.ranges[i], c.ranges[i+1]
+	left.desc = &pontoonpb.Descriptor{RangeId: left.desc.RangeId, Generation: max(left.desc.Generation, right.desc.Generation) + 1,
+		Span: &pontoonpb.Span{Start: left.desc.Span.Start, End: right.desc.Span.End}}
+	left.closed = max(left.closed, right.closed)
+	left.log = append(left.log, right.log...)
+	for f := range right.feeds {
+		f.push(&pontoonpb.FeedMessage{Ended: proto.Mismatch(left.desc).RangeError})
+	}
+	c.ranges = slices.Delete(c.ranges, i+1, i+2)
 }
 
 // killFeeds ends all feeds as a lost connection does.
@@ -270,7 +291,7 @@ func (c *fakeCluster) Open(_ context.Context, desc *pontoonpb.Descriptor, req *p
 		}
 		c.opened++
 		c.attempts = append(c.attempts, attempt)
-		f := &fakeFeed{c: c, r: r, wake: make(chan struct{}, 1)}
+		f := &fakeFeed{c: c, r: r, span: proto.SpanOf(req.Span), wake: make(chan struct{}, 1)}
 		var evs []*pontoonpb.ChangeEvent
 		for _, e := range r.log {
 			if e.Event.Kv.ModRevision >= req.From {
@@ -286,7 +307,12 @@ func (c *fakeCluster) Open(_ context.Context, desc *pontoonpb.Descriptor, req *p
 	return nil, proto.Errorf(pontoonpb.RangeErrorCode_RANGE_NOT_FOUND, "no such range")
 }
 
+// push queues the part of a message that lies in the feed's span.
 func (f *fakeFeed) push(m *pontoonpb.FeedMessage) {
+	events := slices.DeleteFunc(slices.Clone(m.Events), func(e *pontoonpb.ChangeEvent) bool {
+		return !f.span.Contains(keys.User(e.Event.Kv.Key))
+	})
+	m = &pontoonpb.FeedMessage{Events: events, Checkpoint: m.Checkpoint, Ended: m.Ended}
 	f.queue = append(f.queue, m)
 	f.signal()
 }

@@ -451,7 +451,7 @@ func TestPeriodicProgress(t *testing.T) {
 	}
 }
 
-// P23, P24: with splits, dying feeds, txns over ranges and watchers that come
+// P23, P24: with splits, merges, dying feeds, txns over ranges and watchers that come
 // and go, clients see every event once and in order.
 func TestSplitsAndDyingFeeds_P21_P23_P24(t *testing.T) {
 	h := serve(t, newFakeCluster("m"), Options{})
@@ -489,6 +489,8 @@ func TestSplitsAndDyingFeeds_P21_P23_P24(t *testing.T) {
 		switch {
 		case i%40 == 20:
 			h.split(string(rune('b'+rng.IntN(24))) + fmt.Sprint(i))
+		case i%40 == 39 && i > 100:
+			h.merge(rng.IntN(100))
 		case i%25 == 3:
 			h.killFeeds()
 		case i%50 == 10:

@@ -187,7 +187,7 @@ func TestI2SplitEitherOrder(t *testing.T) {
 	}
 }
 
-// I1, I2: histories of splits and replica changes, published in any order and
+// I1, I2: histories of splits, merges and replica changes, published in any order and
 // again, end with the newest everywhere.
 func TestI2AnyOrder(t *testing.T) {
 	for seed := range uint64(200) {
@@ -200,6 +200,12 @@ func TestI2AnyOrder(t *testing.T) {
 			old := live[i]
 			at := keys.User([]byte{byte('a' + rng.IntN(26)), byte('a' + rng.IntN(26))})
 			span := proto.SpanOf(old.Span)
+			if j := slices.IndexFunc(live, func(d *pontoonpb.Descriptor) bool { return bytes.Equal(d.Span.Start, span.End) }); j >= 0 && rng.IntN(3) == 0 {
+				live[i] = desc(old.RangeId, max(old.Generation, live[j].Generation)+1, span.Start, live[j].Span.End)
+				history = append(history, live[i])
+				live = slices.Delete(live, j, j+1)
+				continue
+			}
 			if rng.IntN(4) == 0 || !span.Contains(at) || bytes.Equal(at, span.Start) {
 				live[i] = desc(old.RangeId, old.Generation+1, span.Start, span.End)
 				history = append(history, live[i])
