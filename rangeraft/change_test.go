@@ -285,3 +285,29 @@ func TestChangeNamesGeneration_P12(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// P3 to P5: the lease is over the voters that raft counts, from the moment a
+// change is applied.
+func TestLeaseFollowsVoters_P3(t *testing.T) {
+	c := newClusterOf(t, 1, 2, nil)
+	c.put("a", "1")
+	r := c.leader(proto.UserRange).store.replica(proto.UserRange)
+	alone := func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		now := r.s.opts.Now()
+		return r.lease.QuorumSince(now, now)
+	}
+	c.mustChange(proto.UserRange, step(addLearner, 2))
+	if !alone() {
+		t.Fatal("a learner counts for the lease")
+	}
+	c.promoteOnceCaughtUp(proto.UserRange, step(promote, 2))
+	if alone() {
+		t.Fatal("the new voter does not count for the lease")
+	}
+	c.mustChange(proto.UserRange, step(demote, 2))
+	if !alone() {
+		t.Fatal("a former voter counts for the lease")
+	}
+}
