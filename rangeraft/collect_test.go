@@ -124,6 +124,22 @@ func TestLaterReplicaReplacesOlder_P45(t *testing.T) {
 	}
 }
 
+// P45: a leader's word for a later replica of this node is proof enough.
+func TestLaterReplicaIsProof_P45(t *testing.T) {
+	c := newClusterOf(t, 3, 3, nil)
+	c.put("a", "1")
+	nd, from := c.follower(proto.UserRange), uint64(c.leader(proto.UserRange).id)
+	m := &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: &from, To: new(uint64(9)), Term: new(uint64(50)), Commit: new(uint64(0))}
+	w := &pontoonpb.RaftMessage{RangeId: uint64(proto.UserRange), FromReplica: from, ToReplica: 9}
+	if r := nd.store.receiver(proto.NodeID(from), w, m); r != nil {
+		t.Fatal("the message went to another replica")
+	}
+	c.wait("gone", func() bool { return nd.store.replica(proto.UserRange) == nil })
+	if next, err := nd.engine.Tombstone(proto.UserRange); err != nil || next != 9 {
+		t.Fatalf("tombstone %d %v", next, err)
+	}
+}
+
 // P45: a replica that was never more than a message to it goes, too, and the
 // split that would have made it honours the tombstone.
 func TestSplitHonoursTombstone_P45(t *testing.T) {

@@ -168,8 +168,9 @@ func (r *Replica) append(m *raftpb.Message) {
 	r.s.writer.enqueue(it)
 }
 
-// sayCommit gives a commit index that was not written to the entries that are:
-// a log that holds a configuration change must say that an earlier one is
+// sayCommit gives a commit index that was not written to the entries that are.
+// Apply writes as much when it comes to it, but that may be in several steps: a
+// log that holds a configuration change must say that an earlier one is
 // committed, else a restart would campaign among voters two changes back, who
 // need not meet those of today (P12).
 func (r *Replica) sayCommit(m *raftpb.Message) {
