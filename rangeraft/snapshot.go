@@ -16,7 +16,8 @@ import (
 	"github.com/pontoon-kv/pontoon/storage"
 )
 
-// stagedSnapshot is a received raft snapshot on its way through raft.
+// stagedSnapshot is a received raft snapshot on its way through raft, with all
+// that is local to the range (P47).
 type stagedSnapshot struct {
 	data *storage.StagedSnapshot
 	self proto.ReplicaID
