@@ -30,7 +30,8 @@ func compareRun(t *testing.T, start Start, plan Plan) {
 		shrunk, sd := Shrink(t.Context(), start, executed, d, 15*time.Second)
 		t.Fatalf("seed %d: %v\nshrunk to %d operations:\n%s%v", plan.Seed, d, len(shrunk), Format(shrunk), sd)
 	}
-	t.Logf("seed %d: %d operations, revision %d, %d events, %d splits", plan.Seed, p.Ops.Load(), p.Revision.Load(), p.Events.Load(), p.Splits.Done.Load())
+	t.Logf("seed %d: %d operations, revision %d, %d events, %d splits, %d merges, %d moves, %d transfers", plan.Seed, p.Ops.Load(),
+		p.Revision.Load(), p.Events.Load(), p.Splits.Done.Load(), p.Merges.Done.Load(), p.Moves.Done.Load(), p.Transfers.Done.Load())
 	if p.Events.Load() == 0 || p.Revision.Load() < int64(plan.Ops)/10 {
 		t.Fatalf("seed %d: the run did too little", plan.Seed)
 	}
@@ -55,7 +56,8 @@ func TestPontoonEqualsEtcd(t *testing.T) {
 		{1, Plan{Seed: 2, Ops: 300}},
 		{3, Plan{Seed: 3, Ops: 700, Splits: 12, Expiries: 1}},
 		{3, Plan{Seed: 4, Ops: 400, Splits: 4}},
-		{3, Plan{Seed: 5, Ops: 500, Splits: 12, Transfers: 40}},
+		{3, Plan{Seed: 5, Ops: 300, Splits: 12, Merges: 8, Transfers: 20}},
+		{5, Plan{Seed: 6, Ops: 300, Splits: 16, Merges: 8, Moves: 12, Transfers: 12}},
 	} {
 		t.Run(fmt.Sprintf("%d nodes seed %d", run.nodes, run.plan.Seed), func(t *testing.T) {
 			compareRun(t, Clusters("pontoon", run.nodes), run.plan)

@@ -29,7 +29,28 @@ type Ranges interface {
 
 // Tally counts how often something was done, and how often it was refused: the ranges
 // are not what the generator takes them for.
-type Tally struct{ Done, Refused atomic.Int64 }
+type Tally struct {
+	Done, Refused atomic.Int64
+	refusal       atomic.Pointer[error]
+}
+
+// Refusal is why the last one was refused, nil if none was.
+func (t *Tally) Refusal() error {
+	if err := t.refusal.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// note counts a change that has ended.
+func (t *Tally) note(err error) {
+	if err == nil {
+		t.Done.Add(1)
+		return
+	}
+	t.Refused.Add(1)
+	t.refusal.Store(&err)
+}
 
 // maxSteering is how many changes are under way at once: they meet one another, too.
 const maxSteering = 4
@@ -87,9 +108,8 @@ func (r *Runner) awaitSteering(ctx context.Context, atMost int) error {
 		select {
 		case s := <-r.steering.ended:
 			r.steering.running--
-			if s.err == nil {
-				s.tally.Done.Add(1)
-			} else if s.tally.Refused.Add(1) >= refusalsTolerated && s.tally.Done.Load() == 0 {
+			s.tally.note(s.err)
+			if s.tally.Refused.Load() >= refusalsTolerated && s.tally.Done.Load() == 0 {
 				return fmt.Errorf("diff: no %s is accepted: %w", s.kind, s.err)
 			}
 		case <-ctx.Done():

@@ -71,6 +71,11 @@ func run(ctx context.Context, o options) int {
 		return 2
 	}
 	fmt.Printf("no difference: %s\nslowest: %s\n", summary(&p, time.Since(began)), p.Slowest())
+	for _, t := range []*diff.Tally{&p.Splits, &p.Merges, &p.Moves, &p.Transfers} {
+		if err := t.Refusal(); err != nil {
+			fmt.Println("refused, for example:", err)
+		}
+	}
 	return 0
 }
 
