@@ -131,8 +131,9 @@ func (r *Replica) applyMergeTrigger(batch *storage.Batch, a *applied) error {
 		return err
 	}
 	r.state = next
-	r.counts.reset(a.index, next.LiveKeys)
-	r.desc.Store(merged) // entries that follow are measured by it
+	// Until the wider descriptor shows nobody may take the sum for the left
+	// side's count (P42), or the left floor for the right side's (P41).
+	r.counts.reset(a.index, storage.LiveKeysUnknown)
 	a.desc, a.merge = merged, &mergeApplied{right: gone}
 	return nil
 }
@@ -181,6 +182,7 @@ func (r *Replica) mergeDone(a *applied) {
 		return
 	}
 	r.setDescriptor(a.desc)
+	r.counts.reset(a.index, r.state.LiveKeys)
 	r.s.subsumedDone(proto.RangeID(step.Right.GetRangeId()))
 	r.hub.Widen(proto.SpanOf(a.desc.Span), a.desc.Generation)
 	if n := a.merge.right; n != nil {

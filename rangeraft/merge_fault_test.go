@@ -300,6 +300,29 @@ func TestNodeAsleepDuringMerge_P46(t *testing.T) {
 	}
 }
 
+// P46: what a replica said to have applied is found applied after a power loss:
+// the trigger of its left neighbour relies on it.
+func TestWaitAppliedIsDurable_P46(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	c.split("m", 10)
+	c.put("x", "1")
+	nd := c.other(c.leader(10))
+	index := c.leader(10).store.replica(10).published.Load().index
+	op := mergeStepOp(&pontoonpb.Descriptor{RangeId: 10, Span: &pontoonpb.Span{Start: []byte("\x03m")}}, nil)
+	op.Op = &pontoonpb.RangeOp_WaitApplied{WaitApplied: &pontoonpb.WaitAppliedOp{Index: uint64(index)}}
+	if err := c.leader(10).store.callUntil(ctxFor(t, 10*time.Second), nd.id, op); err != nil {
+		t.Fatal(err)
+	}
+	nd.powerLoss(0) // of what was not synced nothing is left
+	e := nd.openEngine()
+	if got := e.Log(10).Applied().Index; got < index {
+		t.Errorf("applied up to %d, said %d", got, index)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // count returns how many keys a range holds, as it maintains it.
 func (c *cluster) count(key string) int64 {
 	c.t.Helper()

@@ -20,6 +20,7 @@ type Batch struct {
 	order   []proto.RangeID
 	buf     []byte
 	done    bool
+	removes bool // a replica: no step of dropping may write of it afterwards
 }
 
 // logChange is what Commit makes visible in a Log.
@@ -62,6 +63,10 @@ func (b *Batch) Commit(sync bool) error {
 	opts := pebble.NoSync
 	if sync {
 		opts = pebble.Sync
+	}
+	if b.removes {
+		b.e.replacing.Lock()
+		defer b.e.replacing.Unlock()
 	}
 	var err error
 	if b.b.Empty() {

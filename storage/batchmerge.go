@@ -36,6 +36,7 @@ func (b *Batch) MergeRange(merged *pontoonpb.Descriptor, right proto.RangeID, in
 		return wrap("merge range", err)
 	}
 	c.forget()
+	b.removes = true
 	if err := b.b.Set(enginekey.AppendTombstone(nil, right), tombstoneValue(never), nil); err != nil {
 		return wrap("merge range", err)
 	}

@@ -93,6 +93,7 @@ func (b *Batch) RemoveRange(id proto.RangeID, next proto.ReplicaID) error {
 		return wrap("remove range", err)
 	}
 	c.forget()
+	b.removes = true
 	key := enginekey.AppendTombstone(nil, id)
 	return wrap("remove range", b.b.Set(key, tombstoneValue(next), nil))
 }
