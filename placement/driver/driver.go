@@ -69,10 +69,11 @@ func (d *Driver) Wake() {
 }
 
 const (
-	// costFactor: pauses between rounds are so many times as long as a round
-	// takes, within maxPause.
-	costFactor = 50
-	maxPause   = 10 * time.Second
+	// Pauses between rounds are at least so many times as long as a round takes,
+	// fewer while operators run, within maxPause.
+	costFactor     = 50
+	costFactorBusy = 4
+	maxPause       = 10 * time.Second
 	// quietPause times the interval is the pause while nothing changes, if
 	// there are manyRanges.
 	quietRounds = 10
@@ -94,16 +95,25 @@ func (d *Driver) run() {
 		pause := d.opts.Interval
 		if d.opts.Root.Leading() {
 			start := time.Now()
-			quiet := d.round(d.rule())
-			pause = min(max(pause, costFactor*time.Since(start)), maxPause)
-			if quiet {
-				pause = max(pause, quietPause*d.opts.Interval)
-			}
+			running, quiet := d.round(d.rule())
+			pause = d.pause(running, quiet, time.Since(start))
 		} else {
 			d.abdicate()
 		}
 		timer.Reset(pause)
 	}
+}
+
+// pause is the time between two rounds.
+func (d *Driver) pause(running, quiet bool, took time.Duration) time.Duration {
+	pause := max(d.opts.Interval, costFactor*took)
+	switch {
+	case running:
+		pause = max(d.opts.Interval, costFactorBusy*took)
+	case quiet:
+		pause = max(pause, quietPause*d.opts.Interval)
+	}
+	return min(pause, maxPause)
 }
 
 // rule begins to drive, knowing nothing.
@@ -136,21 +146,22 @@ func (d *Driver) abdicate() {
 }
 
 // round looks at everything, plans, and starts what was planned. It reports
-// whether nothing goes on in a cluster in which looking costs something.
-func (d *Driver) round(r *reign) (quiet bool) {
+// whether operators run, and whether none did for long in a cluster in which
+// looking costs something.
+func (d *Driver) round(r *reign) (running, quiet bool) {
 	ctx, cancel := context.WithTimeout(r.ctx, d.opts.Timeout)
 	defer cancel()
 	records, settings, err := d.read(ctx)
 	if err != nil {
 		d.opts.Logger.Debug("placement round skipped", "err", err)
-		return false
+		return false, false
 	}
 	d.pull(ctx, r, records)
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.reign != r || r.ctx.Err() != nil || !d.opts.Root.Leading() {
-		return false
+		return false, false
 	}
 	now := time.Now()
 	r.view = r.freeze(records, settings, d.opts.Liveness.Live, now)
@@ -167,7 +178,7 @@ func (d *Driver) round(r *reign) (quiet bool) {
 	if len(r.stops) > 0 {
 		r.quiet = 0
 	}
-	return r.quiet > quietRounds && len(r.view.Ranges) > manyRanges
+	return len(r.stops) > 0, r.quiet > quietRounds && len(r.view.Ranges) > manyRanges
 }
 
 func (d *Driver) read(ctx context.Context) ([]*pontoonpb.NodeRecord, *pontoonpb.Settings, error) {

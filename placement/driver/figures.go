@@ -11,8 +11,8 @@ import (
 )
 
 // staleAfter is when a range that no leader reports any more counts as without
-// one.
-const staleAfter = 10 * time.Second
+// one: reports are up to maxPause old.
+const staleAfter = maxPause + 10*time.Second
 
 // figures is what reports and operators have told of nodes and ranges. A
 // kernel: the driver holds a lock around it.

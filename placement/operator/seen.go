@@ -5,9 +5,9 @@ import (
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
 
-// caughtUpEntries is how far a learner may lag behind to count as caught up;
-// the rest follows while it is promoted.
-const caughtUpEntries = 64
+// caughtUpEntries is how far a learner may lag behind to count as caught up, a
+// part of what its leader lets pass; the rest follows while it is promoted.
+const caughtUpEntries = 512
 
 // caughtUp reports whether the leader knows the replica of a node to have
 // nearly the whole log.

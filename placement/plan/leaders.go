@@ -85,7 +85,7 @@ func (p *planner) transferGraph() *graph {
 	g := &graph{n: len(p.nodes), edges: make([][]*ranged, len(p.nodes)*len(p.nodes))}
 	for i := range p.ranges {
 		r := &p.ranges[i]
-		if !p.movable(r) || p.nodes[r.leader].handing >= handovers {
+		if !p.handable(r) || p.nodes[r.leader].handing >= handovers {
 			continue
 		}
 		for _, m := range r.members {
@@ -107,6 +107,10 @@ func (p *planner) transferGraph() *graph {
 func (p *planner) movable(r *ranged) bool {
 	return !r.busy && r.issue == healthy && !r.rest.Resting(operator.Balance, p.now)
 }
+
+// handable reports whether a leadership may be moved to balance. That of the
+// root range may not: with it the sequencer moves, and the driver of this plan.
+func (p *planner) handable(r *ranged) bool { return p.movable(r) && !p.root(r) }
 
 // fit is small for a range whose load evens out two nodes.
 func (p *planner) fit(r *ranged, a, b int32) float64 {

@@ -56,7 +56,7 @@ func (p *planner) cool(from int32, can []int32, mean float64) {
 	best, data := cooling{to: none, hot: p.nodes[from].load}, cooling{to: none, hot: p.nodes[from].load}
 	for i := range p.ranges {
 		r := &p.ranges[i]
-		if r.leader != from || !p.movable(r) || cost(r.Status.Load) < sipOf*mean {
+		if r.leader != from || !p.handable(r) || cost(r.Status.Load) < sipOf*mean {
 			continue
 		}
 		for _, t := range can {
@@ -122,7 +122,7 @@ const exchangeShare = 0.25
 func (p *planner) inExchange(from, to int32, c float64) *ranged {
 	for i := range p.ranges {
 		r := &p.ranges[i]
-		if r.leader == from && r.votes(to) && p.movable(r) && cost(r.Status.Load) <= exchangeShare*c {
+		if r.leader == from && r.votes(to) && p.handable(r) && cost(r.Status.Load) <= exchangeShare*c {
 			return r
 		}
 	}

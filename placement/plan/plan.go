@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pontoon-kv/pontoon/placement/operator"
+	"github.com/pontoon-kv/pontoon/proto"
 )
 
 // Result is a plan.
@@ -14,6 +15,14 @@ type Result struct {
 	// gone than wanted, WithoutLeader those that no leader reported.
 	UnderReplicated int
 	WithoutLeader   int
+}
+
+// rank puts repair of the root range first (I3).
+func rank(o *operator.Operator) operator.Priority {
+	if o.Range == proto.RootRange && o.Kind.Class() == operator.Repair {
+		return 0
+	}
+	return o.Kind.Priority()
 }
 
 // Make makes a plan.
@@ -27,9 +36,7 @@ func Make(v *View) Result {
 		p.balanceLoad()
 		p.balanceSize()
 	}
-	slices.SortStableFunc(p.ops, func(a, b *operator.Operator) int {
-		return cmp.Compare(a.Kind.Priority(), b.Kind.Priority())
-	})
+	slices.SortStableFunc(p.ops, func(a, b *operator.Operator) int { return cmp.Compare(rank(a), rank(b)) })
 	p.result.Operators = p.ops
 	return p.result
 }

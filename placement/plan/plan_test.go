@@ -124,7 +124,9 @@ func TestNoSpareNode(t *testing.T) {
 		"take the vote of n3; remove the replica on n3" {
 		t.Fatal(strings.Join(got, "\n"))
 	}
-	// Without a quorum nothing can be changed.
+	// Without a quorum nothing can be changed, whoever may still seem to lead.
+	w.Nodes[1].Live = false
+	w.expect(t)
 	w.Kill(2)
 	w.expect(t)
 	if got := plan.Make(w.View()); got.WithoutLeader == 0 {
@@ -177,6 +179,22 @@ func TestI3Order(t *testing.T) {
 		} else if seen > 0 {
 			t.Error("after balance:", g)
 		}
+	}
+}
+
+// I3: the root range gets the only slot although others are worse off.
+func TestI3RootFirst(t *testing.T) {
+	w := newWorld(5, 3, 64<<20, on(1, 2, 3))
+	w.Settings.BalanceOff, w.Settings.MovesPerNode, w.Settings.RootReplicationFactor = true, 1, 5
+	w.Nodes[1].Record.State = pontoonpb.NodeState_NODE_REMOVED
+	w.Range(1).Status.Desc.Replicas = []*pontoonpb.Replica{{NodeId: 1, ReplicaId: 1}, {NodeId: 3, ReplicaId: 3}}
+	w.Kill(4)
+	if got := w.texts(); len(got) != 1 || !strings.HasPrefix(got[0], "1 ") {
+		t.Fatal(strings.Join(got, "\n"))
+	}
+	w.Settings.MovesPerNode = 10
+	if got := w.texts(); len(got) < 4 || !strings.HasPrefix(got[0], "1 ") || !strings.Contains(got[1], "replace-removed") {
+		t.Fatal(strings.Join(got, "\n"))
 	}
 }
 
@@ -328,14 +346,10 @@ func TestMerge(t *testing.T) {
 func TestBalanceLeaders(t *testing.T) {
 	sets := [][]uint64{{1, 2, 3}, {1, 3, 2}, {1, 2, 3}, {2, 3, 1}, {2, 1, 3}}
 	w := newWorld(3, 3, 64<<20, func(i int) []uint64 { return sets[i] })
-	w.expect(t, "1 balance-leader (n1 leads 3 ranges, n3 0): make n3 lead range 1")
+	w.expect(t, "2 balance-leader (n1 leads 3 ranges, n3 0): make n3 lead range 2") // never the root's
 	// A chain: n1 shares no range with n3 that it leads.
 	sets = [][]uint64{{1, 2}, {1, 2}, {1, 2}, {2, 3}, {2, 3}}
 	w = newWorld(3, 3, 64<<20, func(i int) []uint64 { return sets[i] })
-	w.Settings.ReplicationFactor, w.Settings.RootReplicationFactor = 1, 1
-	for i := range w.Nodes { // nothing else is to be repaired
-		w.Nodes[i].Record.Learner = false
-	}
 	v := w.View()
 	v.Settings.ReplicationFactor, v.Settings.RootReplicationFactor = 2, 2
 	var got []string
@@ -344,7 +358,7 @@ func TestBalanceLeaders(t *testing.T) {
 			got = append(got, text(v, o))
 		}
 	}
-	if strings.Join(got, "\n") != "1 balance-leader (n1 leads 3 ranges, n3 0): make n2 lead range 1\n"+
+	if strings.Join(got, "\n") != "2 balance-leader (n1 leads 3 ranges, n3 0): make n2 lead range 2\n"+
 		"4 balance-leader (n1 leads 3 ranges, n3 0): make n3 lead range 4" {
 		t.Fatal(strings.Join(got, "\n"))
 	}
@@ -363,13 +377,17 @@ func TestBalanceSize(t *testing.T) {
 
 func TestBalanceLoad(t *testing.T) {
 	sets := [][]uint64{{1, 2, 3}, {2, 3, 1}, {3, 1, 2}}
-	w := newWorld(3, 4, 64<<20, func(i int) []uint64 { return sets[i%3] })
+	w := newWorld(3, 7, 64<<20, func(i int) []uint64 { return sets[i%3] })
 	w.Settings.SplitBusy = -1
-	w.Range(1).SetLoad(1000)
+	w.Range(4).SetLoad(1000)
 	w.expect(t) // it is all there is: moving it changes nothing
-	w.Range(4).SetLoad(500)
-	w.expect(t, "1 balance-load (n1 serves 1500 requests/s, n2 0; range 1 1000): make n2 lead range 1",
-		"2 balance-load (n1 serves 1500 requests/s, n2 0; range 1 1000, in exchange): make n1 lead range 2")
+	w.Range(7).SetLoad(500)
+	w.expect(t, "4 balance-load (n1 serves 1500 requests/s, n2 0; range 4 1000): make n2 lead range 4",
+		"2 balance-load (n1 serves 1500 requests/s, n2 0; range 4 1000, in exchange): make n1 lead range 2")
+	w.Range(1).SetLoad(3000) // the root stays where it is
+	if got := w.texts(); len(got) == 0 || strings.HasPrefix(got[0], "1 ") {
+		t.Fatal(got)
+	}
 	w.Settings.BalanceOff = true
 	w.expect(t)
 	// Where no replica is elsewhere, the data goes, and then leads there.

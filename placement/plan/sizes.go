@@ -50,7 +50,7 @@ func (p *planner) lighten(from int32, order []int32, least float64) {
 	for _, led := range []bool{false, true} {
 		for _, i := range p.heldBy(from) {
 			r := &p.ranges[i]
-			if (r.leader == from) != led || !p.movable(r) || !r.votes(from) || !p.free(&p.nodes[r.leader]) {
+			if (r.leader == from) != led || led && !p.handable(r) || !p.movable(r) || !r.votes(from) || !p.free(&p.nodes[r.leader]) {
 				continue
 			}
 			if !sorted {
