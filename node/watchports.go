@@ -96,16 +96,18 @@ func (r *replicas) Previous(ctx context.Context, key []byte, rev proto.Revision)
 }
 
 // read runs an operation that any replica may serve: here if a replica here
-// can, else on the leader.
+// can, else on the leader. A replica here that does not have the span may be
+// older than what is remembered, so that its refusal is not the last word.
 func (r *replicas) read(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
 	if d := r.cache.Lookup(op.Span.Start); d != nil && slices.Contains(r.nearest(d), r.self) {
 		op.RangeId = d.RangeId
 		reply := r.store.Do(ctx, op)
 		err := proto.FromWire(reply.Error)
 		var re *proto.RangeError
-		if !errors.As(err, &re) || re.Code == pontoonpb.RangeErrorCode_BELOW_FLOOR || re.Code == pontoonpb.RangeErrorCode_RANGE_MISMATCH {
+		if !errors.As(err, &re) || re.Code == pontoonpb.RangeErrorCode_BELOW_FLOOR {
 			return reply, err
 		}
+		r.cache.Insert(re.Descriptors...)
 	}
 	if read := op.GetRead(); read != nil {
 		read.Serializable = false // the leader closes by waiting, not by refusing
