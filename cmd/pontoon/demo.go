@@ -63,6 +63,7 @@ type demo struct {
 	out     io.Writer
 	cluster *cluster.Cluster
 	load    *kubeload.Loader
+	bar     *bar
 	watch   *demoWatch
 	started time.Time
 }
@@ -136,9 +137,9 @@ func (d *demo) split(ctx context.Context) error {
 }
 
 func (d *demo) fill(ctx context.Context) error {
-	bar := newBar(d.out)
+	d.bar = newBar(d.out)
 	load, err := kubeload.New(kubeload.Options{
-		Endpoints: d.cluster.Endpoints(), Objects: d.objects, Rate: 300, Progress: bar.update,
+		Endpoints: d.cluster.Endpoints(), Objects: d.objects, Rate: 300, Progress: d.bar.update,
 	})
 	if err != nil {
 		return err
@@ -150,7 +151,7 @@ func (d *demo) fill(ctx context.Context) error {
 	if err := load.Watch(ctx); err != nil {
 		return err
 	}
-	bar.finish()
+	d.bar.finish()
 	return load.Report().Err()
 }
 
@@ -195,7 +196,9 @@ func (d *demo) outageUnderLoad(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(d.out, "   writes and the watch go on after %d ms\n", time.Since(killed).Milliseconds())
-	if err := <-churned; err != nil {
+	err = <-churned
+	d.bar.finish()
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(d.out, "   %d more watch events while it was away, revisions in order\n", d.watch.events.Load()-before)
@@ -207,7 +210,9 @@ func (d *demo) outageUnderLoad(ctx context.Context) error {
 }
 
 func (d *demo) verify(ctx context.Context) error {
-	if err := d.load.Verify(ctx); err != nil {
+	err := d.load.Verify(ctx)
+	d.bar.finish()
+	if err != nil {
 		return err
 	}
 	return errors.Join(d.load.Report().Err(), d.watch.err())

@@ -16,9 +16,11 @@ import (
 const (
 	elasticStart  = 3
 	elasticGrown  = 5
-	elasticFull   = 3 // replicas of a range
-	evenSpread    = 1.3
+	elasticFull   = 3   // replicas of a range
+	evenSpread    = 1.3 // most over least, of leaders and of replicas
 	evenWithin    = time.Minute
+	evenBytes     = 1.5 // of bytes: an estimate of an engine that compacts
+	equalWithin   = 30 * time.Second
 	rebuildWithin = 3 * time.Minute
 	drainWithin   = 3 * time.Minute
 	endWithin     = 20 * time.Second
@@ -177,8 +179,11 @@ func (d *elasticDemo) grow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(d.out, "   even %.0f s after the first node began to join\n", time.Since(began).Seconds())
-	return nil
+	fmt.Fprintf(d.out, "   leaders and replicas are even %.0f s after the first node began to join\n", time.Since(began).Seconds())
+	return d.until(ctx, evenWithin, func(b *board) string {
+		bytes, leaders := b.spread(bytesOf), b.spread(leadersOf)
+		return wrongIf(bytes > evenBytes || leaders > evenSpread, "max/min is %.2f of bytes and %.2f of leaders", bytes, leaders)
+	})
 }
 
 func wrongIf(wrong bool, format string, args ...any) string {
@@ -305,5 +310,30 @@ func (d *elasticDemo) verifyAll(ctx context.Context) error {
 	if err := d.verify(ctx); err != nil {
 		return err
 	}
+	if err := d.equal(ctx); err != nil {
+		return err
+	}
 	return d.healthy()
+}
+
+// equal compares the replicas of every range. One that lags behind catches up,
+// now that nothing writes.
+func (d *elasticDemo) equal(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, equalWithin)
+	defer cancel()
+	for {
+		var sums []rangeChecksumView
+		err := d.admin(ctx, func(ctx context.Context, c pontoonpb.AdminClient) (err error) {
+			sums, err = checksumRanges(ctx, c, nil)
+			return err
+		})
+		differ := slices.DeleteFunc(slices.Clone(sums), func(s rangeChecksumView) bool { return s.Equal })
+		if err == nil && len(sums) > 0 && len(differ) == 0 {
+			fmt.Fprintf(d.out, "   the replicas of all %d ranges are equal\n", len(sums))
+			return nil
+		}
+		if pause(ctx, boardPoll) != nil {
+			return errors.Join(err, fmt.Errorf("replicas differ: %+v", differ))
+		}
+	}
 }
