@@ -192,6 +192,8 @@ func (d *Driver) read(ctx context.Context) ([]*pontoonpb.NodeRecord, *pontoonpb.
 
 // pull asks all nodes that live for a report.
 func (d *Driver) pull(ctx context.Context, r *reign, records []*pontoonpb.NodeRecord) {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, parallelReports)
 	for _, n := range records {

@@ -35,7 +35,8 @@ type Options struct {
 
 const (
 	mergeTimes      = 6
-	parallelReports = 16  // in flight
+	parallelReports = 16 // in flight
+	reportTimeout   = 2 * time.Second
 	keptOperators   = 200 // that ended
 )
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/placement/operator"
@@ -201,8 +202,9 @@ func (p *planner) drain(r *ranged) {
 	p.replace(r, bad, operator.Drain, p.nodes[bad].leavingWhy())
 }
 
-// repairMany removes the replica that shares most with others, of those that
-// share alike the one of the fullest node.
+// repairMany removes a replica whose node does not answer, else the one that
+// shares most with others, of those that share alike the one of the fullest
+// node.
 func (p *planner) repairMany(r *ranged) {
 	bad, most := none, 0
 	for _, m := range r.members {
@@ -210,6 +212,9 @@ func (p *planner) repairMany(r *ranged) {
 			continue
 		}
 		c := p.penaltyOf(m.node, r.members, none)
+		if !p.nodes[m.node].Live {
+			c = math.MaxInt
+		}
 		if bad == none || c > most || c == most && p.nodes[m.node].weight > p.nodes[bad].weight {
 			bad, most = m.node, c
 		}

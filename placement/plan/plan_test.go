@@ -268,6 +268,10 @@ func TestOverReplicatedAndLeftovers(t *testing.T) {
 		"take the vote of n4; remove the replica on n4" {
 		t.Fatal(strings.Join(got, "\n"))
 	}
+	w.Kill(3)
+	if got := w.texts(); len(got) != 3 || !strings.HasSuffix(got[0], "take the vote of n3; remove the replica on n3") {
+		t.Fatal("not the one that does not answer:", strings.Join(got, "\n"))
+	}
 	w = newWorld(4, 1, 64<<20, on(1, 2, 3))
 	w.Settings.BalanceOff = true
 	w.role(3, 4, pontoonpb.ReplicaRole_REPLICA_LEARNER)
