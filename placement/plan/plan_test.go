@@ -371,7 +371,7 @@ func TestBalanceLeaders(t *testing.T) {
 func TestBalanceSize(t *testing.T) {
 	w := newWorld(4, 8, 64<<20, func(i int) []uint64 { return []uint64{uint64(1 + i%3), uint64(1 + (i+1)%3), uint64(1 + (i+2)%3)} })
 	got := w.texts()
-	if len(got) != 2 || got[0] != "2 balance-size (n1 holds 524 MiB, n4 0 MiB): add a replica of range 2 without a vote on n4; "+
+	if len(got) != 2 || got[0] != "2 balance-size (n1 holds 10 replicas of 514 MiB, n4 0 replicas of 0 MiB): add a replica of range 2 without a vote on n4; "+
 		"send the data to n4; give n4 the vote of n1; remove the replica on n1" {
 		t.Fatal(strings.Join(got, "\n"))
 	}
@@ -401,6 +401,6 @@ func TestBalanceLoad(t *testing.T) {
 	w.Range(5).SetLoad(700)
 	w.expect(t, "3 balance-load (n1 serves 1700 requests/s, n2 0; range 3 1000): add a replica of range 3 without a vote on n2; "+
 		"send the data to n2; give n2 the vote of n1; remove the replica on n1; make n2 lead range 3",
-		"2 balance-size (n2 holds 197 MiB, n1 67 MiB): add a replica of range 2 without a vote on n1; "+
+		"2 balance-size (n2 holds 4 replicas of 193 MiB, n1 2 replicas of 65 MiB): add a replica of range 2 without a vote on n1; "+
 			"send the data to n1; give n1 the vote of n2; remove the replica on n2")
 }

@@ -100,8 +100,8 @@ func (p *planner) shift(r *ranged, from int32, targets []int32, least float64) b
 		if !p.canHold(r, t) || !p.free(&p.nodes[t]) || p.penaltyOf(t, r.members, from) > now {
 			continue
 		}
-		p.emit(r, operator.BalanceSize, fmt.Sprintf("%s holds %s, %s %s", p.nodes[from].name, megabytes(p.nodes[from].weight),
-			p.nodes[t].name, megabytes(p.nodes[t].weight)), p.moveSteps(r, from, t))
+		p.emit(r, operator.BalanceSize, fmt.Sprintf("%s holds %s, %s %s", p.nodes[from].name, p.nodes[from].holds(),
+			p.nodes[t].name, p.nodes[t].holds()), p.moveSteps(r, from, t))
 		return true
 	}
 	return false

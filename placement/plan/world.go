@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/placement/operator"
@@ -26,11 +27,12 @@ type node struct {
 	id       proto.NodeID
 	name     string
 	standing standing
-	target   bool    // may get replicas (I2)
-	leads    bool    // may get leaderships
-	moves    int     // in flight (I5)
-	handing  int     // leadership transfers in flight
-	leaders  int     // ranges led
+	target   bool // may get replicas (I2)
+	leads    bool // may get leaderships
+	moves    int  // in flight (I5)
+	handing  int  // leadership transfers in flight
+	leaders  int  // ranges led
+	replicas int
 	weight   float64 // bytes held, and something for each replica
 	load     float64 // requests per second led
 	young    bool    // leads ranges that were just moved: load is not right yet
@@ -151,7 +153,7 @@ func (p *planner) addRanges() {
 		for _, rep := range st.Desc.Replicas {
 			n := p.nodeIndex(proto.NodeID(rep.NodeId))
 			members = append(members, member{n, rep.Role})
-			p.nodes[n].weight += r.weight()
+			p.nodes[n].hold(r, 1)
 			r.busy = r.busy || rep.Role > pontoonpb.ReplicaRole_REPLICA_LEARNER || p.nodes[n].standing == stranger
 		}
 		r.members = members[first:len(members):len(members)]
@@ -178,6 +180,17 @@ func (p *planner) nodeIndex(id proto.NodeID) int32 {
 
 // weight is what a replica of the range adds to its node.
 func (r *ranged) weight() float64 { return float64(max(0, r.Status.SizeBytes)) + replicaWeight }
+
+// hold counts a replica of the range in or out.
+func (n *node) hold(r *ranged, by int) {
+	n.replicas += by
+	n.weight += float64(by) * r.weight()
+}
+
+// holds says how much a node holds.
+func (n *node) holds() string {
+	return fmt.Sprintf("%d replicas of %s", n.replicas, megabytes(n.weight-replicaWeight*float64(n.replicas)))
+}
 
 // find returns a range by id, nil if it is not in the view.
 func (p *planner) find(id proto.RangeID) *ranged {
@@ -217,7 +230,7 @@ func (p *planner) anticipateStep(r *ranged, s operator.Step) {
 	switch s.Kind {
 	case operator.AddLearner:
 		if !r.on(i) {
-			n.weight += r.weight()
+			n.hold(r, 1)
 		}
 	case operator.WaitCaughtUp:
 		n.moves++
@@ -226,7 +239,7 @@ func (p *planner) anticipateStep(r *ranged, s operator.Step) {
 		}
 	case operator.RemoveLearner:
 		if r.on(i) {
-			n.weight -= r.weight()
+			n.hold(r, -1)
 		}
 	case operator.TransferLeader:
 		p.lead(r, i)
