@@ -30,8 +30,8 @@ func (p *planner) splits() {
 		}
 		count[r.leader]++
 		if large {
-			p.emit(r, operator.SplitSize, fmt.Sprintf("%s, the limit is %s", megabytes(float64(st.SizeBytes)),
-				megabytes(float64(s.RangeMaxBytes))), splitSteps(r, pontoonpb.SplitBy_SPLIT_BY_SIZE))
+			p.emit(r, operator.SplitSize, fmt.Sprintf("%s, the limit is %s", human(float64(st.SizeBytes)),
+				human(float64(s.RangeMaxBytes))), splitSteps(r, pontoonpb.SplitBy_SPLIT_BY_SIZE))
 			continue
 		}
 		p.emit(r, operator.SplitLoad, fmt.Sprintf("busy %.0f %% of the time, the limit is %.0f %%; %.0f requests/s",
@@ -59,8 +59,8 @@ func (p *planner) merges() {
 			p.merging++
 			p.emitMerge(left, right, operator.MergeCold, fmt.Sprintf(
 				"with range %d %s and %.1f requests/s together, below %s and %.1f", right.id,
-				megabytes(float64(left.Status.SizeBytes+right.Status.SizeBytes)), cost(left.Status.Load)+cost(right.Status.Load),
-				megabytes(float64(p.view.Settings.RangeMergeBytes)), p.view.Settings.MergeRequestsPerSecond), steps)
+				human(float64(left.Status.SizeBytes+right.Status.SizeBytes)), cost(left.Status.Load)+cost(right.Status.Load),
+				human(float64(p.view.Settings.RangeMergeBytes)), p.view.Settings.MergeRequestsPerSecond), steps)
 		}
 	}
 }

@@ -371,7 +371,7 @@ func TestBalanceLeaders(t *testing.T) {
 func TestBalanceSize(t *testing.T) {
 	w := newWorld(4, 8, 64<<20, func(i int) []uint64 { return []uint64{uint64(1 + i%3), uint64(1 + (i+1)%3), uint64(1 + (i+2)%3)} })
 	got := w.texts()
-	if len(got) != 2 || got[0] != "2 balance-size (n1 holds 10 replicas of 514 MiB, n4 0 replicas of 0 MiB): add a replica of range 2 without a vote on n4; "+
+	if len(got) != 2 || got[0] != "2 balance-size (n1 holds 10 replicas of 514 MiB, n4 0 replicas of 0 KiB): add a replica of range 2 without a vote on n4; "+
 		"send the data to n4; give n4 the vote of n1; remove the replica on n1" {
 		t.Fatal(strings.Join(got, "\n"))
 	}

@@ -68,13 +68,16 @@ func place(tiers []*pontoonpb.LocalityTier) string {
 	return strings.Join(parts, ",")
 }
 
-// megabytes writes a size for people.
-func megabytes(n float64) string {
-	const mib = 1 << 20
-	if n >= 10*mib {
-		return fmt.Sprintf("%.0f MiB", n/mib)
+// human writes a size for people.
+func human(n float64) string {
+	const kib, mib = 1 << 10, 1 << 20
+	switch {
+	case n < mib:
+		return fmt.Sprintf("%.0f KiB", n/kib)
+	case n < 10*mib:
+		return fmt.Sprintf("%.1f MiB", n/mib)
 	}
-	return fmt.Sprintf("%.2g MiB", n/mib)
+	return fmt.Sprintf("%.0f MiB", n/mib)
 }
 
 // cost is what leading a range costs, in requests per second. Large writes

@@ -189,7 +189,7 @@ func (n *node) hold(r *ranged, by int) {
 
 // holds says how much a node holds.
 func (n *node) holds() string {
-	return fmt.Sprintf("%d replicas of %s", n.replicas, megabytes(n.weight-replicaWeight*float64(n.replicas)))
+	return fmt.Sprintf("%d replicas of %s", n.replicas, human(n.weight-replicaWeight*float64(n.replicas)))
 }
 
 // find returns a range by id, nil if it is not in the view.
