@@ -53,17 +53,31 @@ func (r *round) judge(through verify.Revision, stuck []verify.Violation) (*Round
 func (r *round) dump() {
 	client := &http.Client{Timeout: 5 * time.Second}
 	for _, n := range r.c.Nodes() {
-		resp, err := client.Get("http://" + n.Endpoint + "/debug/pprof/goroutine?debug=2")
-		if err != nil {
-			continue // it is down; its log says why
-		}
-		stacks, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		file := filepath.Join(r.c.Dir(), fmt.Sprintf("round-%d-%s-goroutines.txt", r.n, n.Name))
-		if err := os.WriteFile(file, stacks, 0o644); err != nil {
-			r.opts.Logger.Warn("stacks not saved", "file", file, "error", err)
+		for what, path := range map[string]string{
+			"goroutines": "/debug/pprof/goroutine?debug=2",
+			"ranges":     "/debug/ranges?limit=1000&format=json",
+			"metrics":    "/metrics",
+		} {
+			file := filepath.Join(r.c.Dir(), fmt.Sprintf("round-%d-%s-%s.txt", r.n, n.Name, what))
+			if err := fetch(client, "http://"+n.Endpoint+path, file); err != nil {
+				r.opts.Logger.Info("not saved", "file", file, "error", err) // it is down: its log says why
+			}
 		}
 	}
+}
+
+// fetch saves a page.
+func fetch(client *http.Client, url, file string) error {
+	resp, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, page, 0o644)
 }
 
 func saveJSON(path string, v any) error {
