@@ -43,3 +43,33 @@ func TestNetworkFaults(t *testing.T) {
 		t.Errorf("the run did too little: %d operations, %d faults, %+v", rep.Operations, rep.Faults, rep.Final)
 	}
 }
+
+// A short elastic run: the cluster grows to six, loses one node for good, gives
+// one back, while leaders move and ranges split, merge and change nodes.
+func TestElasticRun(t *testing.T) {
+	b := clustertest.Subject(t)
+	if b.Kind != cluster.Pontoon {
+		return // etcd has no ranges
+	}
+	rep, err := robust.Run(t.Context(), t.Output(), robust.Options{
+		Kind: b.Kind, Binary: b.Path, Dir: t.TempDir(), Seed: 1, Mode: robust.ModeElastic,
+		Duration: 24 * time.Second, Round: 8 * time.Second, Rate: 90, Objects: 150,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults := map[string]int{}
+	for _, r := range rep.Rounds {
+		for what, n := range r.Faults {
+			faults[what] += n
+		}
+	}
+	for _, what := range []string{"join", "lose for good", "drain and remove", "split", "transfer"} {
+		if faults[what] == 0 {
+			t.Errorf("no %s in %v", what, faults)
+		}
+	}
+	if rep.Final == nil || rep.Final.Nodes != 4 || rep.Final.ObjectsVerified < 150 {
+		t.Errorf("at rest: %+v", rep.Final)
+	}
+}
