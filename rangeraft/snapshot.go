@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"math/rand/v2"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/transport"
 	"github.com/pontoon-kv/pontoon/storage"
 )
 
@@ -100,18 +101,42 @@ func (s *Store) sendSnapshot(r *Replica, node proto.NodeID, m *raftpb.Message, o
 	if err != nil {
 		return err
 	}
-	header := &pontoonpb.SnapshotHeader{Message: wrapped, Desc: desc}
+	header := &pontoonpb.SnapshotHeader{Message: wrapped, Desc: desc, Session: rand.Uint64()}
 	if total, err := s.opts.Engine.SizeOf(proto.SpanOf(desc.Span)); err == nil {
 		o.total.Store(total)
 	}
-	return s.transport.SendSnapshot(s.ctx, node, header, func(emit func([]byte) error) error {
-		_, err := v.Export(r.id, emitWriter(func(p []byte) error {
-			err := emit(p)
-			o.bytes.Add(int64(len(p)))
+	return s.streamSnapshot(r, v, node, header, o)
+}
+
+// streamSnapshot sends the view, again from where it broke off for a few times.
+func (s *Store) streamSnapshot(r *Replica, v *storage.View, node proto.NodeID, header *pontoonpb.SnapshotHeader, o *outgoing) error {
+	for attempt := 0; ; attempt++ {
+		o.bytes.Store(header.Offset)
+		skip := int(header.Offset)
+		err := s.transport.SendSnapshot(s.ctx, node, header, func(emit func([]byte) error) error {
+			_, err := v.Export(r.id, emitWriter(func(p []byte) error {
+				n := min(skip, len(p))
+				if skip, p = skip-n, p[n:]; len(p) == 0 {
+					return nil
+				}
+				o.bytes.Add(int64(len(p)))
+				return emit(p)
+			}))
 			return err
-		}))
-		return err
-	})
+		})
+		if err == nil || errors.Is(err, transport.ErrSnapshotRefused) || attempt == snapshotRetries {
+			return err
+		}
+		r.log.Info("raft snapshot broke off", slog.Uint64("node", uint64(node)), slog.Int64("bytes", o.bytes.Load()), slog.Any("error", err))
+		select {
+		case <-s.after(snapshotRetry << attempt):
+		case <-s.ctx.Done():
+			return s.ctx.Err()
+		}
+		if header.Offset, err = s.transport.SnapshotHave(s.ctx, node, header); err != nil {
+			header.Offset = 0 // it is asked again if this fails, too
+		}
+	}
 }
 
 // emitWriter turns chunks into writes; what it is given is copied.
@@ -145,18 +170,15 @@ func (s *Store) takeSnapshot(ctx context.Context, header *pontoonpb.SnapshotHead
 	if m.GetType() != raftpb.MsgSnap || uint64(id) != header.Message.RangeId {
 		return errors.New("not a raft snapshot of the range")
 	}
-	if err := s.reserve(header.Desc); err != nil {
-		return err
-	}
-	defer s.release(id)
 	r := s.receiver(proto.NodeID(header.FromNode), header.Message, m)
 	if r == nil {
 		return errors.New("no such replica here")
 	}
-	data, err := s.opts.Engine.StageSnapshot(ctx, &chunkReader{next: next})
+	e, data, err := s.sessions.receive(header, next)
 	if err != nil {
 		return err
 	}
+	defer s.sessions.end(id, e)
 	st := &stagedSnapshot{data: data, self: r.replicaID, done: make(chan error, 1)}
 	applied := data.Applied()
 	meta := m.GetSnapshot().GetMetadata()
@@ -256,24 +278,3 @@ func (r *Replica) snapshotApplied() {
 		proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, "a raft snapshot replaced the replica"))
 	r.log.Info("raft snapshot applied", slog.Uint64("index", uint64(r.state.Index)))
 }
-
-// chunkReader reads chunks as one stream.
-type chunkReader struct {
-	next func() ([]byte, error)
-	rest []byte
-}
-
-func (c *chunkReader) Read(p []byte) (int, error) {
-	for len(c.rest) == 0 {
-		b, err := c.next()
-		if err != nil {
-			return 0, err
-		}
-		c.rest = b
-	}
-	n := copy(p, c.rest)
-	c.rest = c.rest[n:]
-	return n, nil
-}
-
-var _ io.Reader = (*chunkReader)(nil)

@@ -37,6 +37,7 @@ type Store struct {
 	counting  chan struct{} // one token: a range is being counted
 	asking    chan struct{} // one token per replica that asks whether it was removed
 	departed  *departed
+	sessions  *sessions // raft snapshots being received
 	started   leaderlease.Nanos
 
 	ctx    context.Context // ends with Close
@@ -67,7 +68,7 @@ func Open(opts Options) (*Store, error) {
 		asking: make(chan struct{}, parallelAsking), departed: newDeparted(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.closing = newClosing(s)
+	s.closing, s.sessions = newClosing(s), newSessions(s)
 	s.metrics = newMetrics(opts.Registerer, s)
 	s.writer = newLogWriter(s)
 	var err error
@@ -133,6 +134,7 @@ func (s *Store) Close() {
 	s.cancel()
 	s.wg.Wait()
 	s.transport.Close()
+	s.sessions.close()
 	s.scheduler.close()
 	if running {
 		s.writer.close()

@@ -57,6 +57,11 @@ func (w wire) Snapshot(ctx context.Context, header *pontoonpb.SnapshotHeader, ne
 	return w.s.receiveSnapshot(ctx, header, next)
 }
 
+// SnapshotHave implements transport.Handler.
+func (w wire) SnapshotHave(header *pontoonpb.SnapshotHeader) int64 {
+	return w.s.sessions.have(proto.RangeID(header.GetDesc().GetRangeId()), header.Session)
+}
+
 // OpenFeed implements transport.Handler.
 func (w wire) OpenFeed(ctx context.Context, req *pontoonpb.FeedRequest) (transport.Feed, error) {
 	return w.s.OpenFeed(ctx, req)

@@ -6271,6 +6271,8 @@ type SnapshotHeader struct {
 	Desc          *Descriptor            `protobuf:"bytes,2,opt,name=desc,proto3" json:"desc,omitempty"`
 	FromNode      uint64                 `protobuf:"varint,3,opt,name=from_node,json=fromNode,proto3" json:"from_node,omitempty"`
 	ClusterId     uint64                 `protobuf:"varint,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	Session       uint64                 `protobuf:"varint,5,opt,name=session,proto3" json:"session,omitempty"` // of the sender's view; not 0
+	Offset        int64                  `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`   // records from this byte of the view's stream on; below 0: none, only say what is there
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6333,9 +6335,24 @@ func (x *SnapshotHeader) GetClusterId() uint64 {
 	return 0
 }
 
+func (x *SnapshotHeader) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *SnapshotHeader) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
 type SnapshotAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Refused       string                 `protobuf:"bytes,1,opt,name=refused,proto3" json:"refused,omitempty"` // empty: applied or handed to raft
+	Have          int64                  `protobuf:"varint,2,opt,name=have,proto3" json:"have,omitempty"`      // bytes of the session that are staged, when asked
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6375,6 +6392,13 @@ func (x *SnapshotAck) GetRefused() string {
 		return x.Refused
 	}
 	return ""
+}
+
+func (x *SnapshotAck) GetHave() int64 {
+	if x != nil {
+		return x.Have
+	}
+	return 0
 }
 
 type SequenceAsk struct {
@@ -10151,15 +10175,18 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x1a.pontoon.v1.SnapshotHeaderR\x06header\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\fR\arecords\x12\x12\n" +
 	"\x04done\x18\x03 \x01(\bR\x04done\x12\x1a\n" +
-	"\bchecksum\x18\x04 \x01(\rR\bchecksum\"\xab\x01\n" +
+	"\bchecksum\x18\x04 \x01(\rR\bchecksum\"\xdd\x01\n" +
 	"\x0eSnapshotHeader\x121\n" +
 	"\amessage\x18\x01 \x01(\v2\x17.pontoon.v1.RaftMessageR\amessage\x12*\n" +
 	"\x04desc\x18\x02 \x01(\v2\x16.pontoon.v1.DescriptorR\x04desc\x12\x1b\n" +
 	"\tfrom_node\x18\x03 \x01(\x04R\bfromNode\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x04 \x01(\x04R\tclusterId\"'\n" +
+	"cluster_id\x18\x04 \x01(\x04R\tclusterId\x12\x18\n" +
+	"\asession\x18\x05 \x01(\x04R\asession\x12\x16\n" +
+	"\x06offset\x18\x06 \x01(\x03R\x06offset\";\n" +
 	"\vSnapshotAck\x12\x18\n" +
-	"\arefused\x18\x01 \x01(\tR\arefused\"\xb2\x01\n" +
+	"\arefused\x18\x01 \x01(\tR\arefused\x12\x12\n" +
+	"\x04have\x18\x02 \x01(\x03R\x04have\"\xb2\x01\n" +
 	"\vSequenceAsk\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\x04R\x04node\x12\x12\n" +
 	"\x04boot\x18\x02 \x01(\x04R\x04boot\x12\x1a\n" +

@@ -35,6 +35,9 @@ type Handler interface {
 	// and io.EOF after the last one, with the checksum verified. A returned
 	// error refuses the snapshot and is told to the sender.
 	Snapshot(ctx context.Context, header *pontoonpb.SnapshotHeader, next func() ([]byte, error)) error
+	// SnapshotHave returns how many bytes of a session's records are here, from a
+	// stream that broke off.
+	SnapshotHave(header *pontoonpb.SnapshotHeader) int64
 	// OpenFeed subscribes to a range for a peer. The error is typed.
 	OpenFeed(ctx context.Context, req *pontoonpb.FeedRequest) (Feed, error)
 }

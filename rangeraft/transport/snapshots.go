@@ -17,6 +17,31 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// ErrSnapshotRefused: the peer got the stream and does not want it.
+var ErrSnapshotRefused = errors.New("snapshot refused")
+
+// SnapshotHave asks a peer how much of a session it has.
+func (t *Transport) SnapshotHave(ctx context.Context, to proto.NodeID, header *pontoonpb.SnapshotHeader) (int64, error) {
+	client, err := t.client(to)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.ctx, cancel)()
+	stream, err := client.RaftSnapshot(ctx, callOptions())
+	if err != nil {
+		return 0, err
+	}
+	ask := &pontoonpb.SnapshotHeader{Desc: header.Desc, Session: header.Session, Offset: -1,
+		FromNode: uint64(t.opts.NodeID), ClusterId: t.opts.ClusterID}
+	if err := stream.Send(&pontoonpb.SnapshotChunk{Header: ask}); err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	ack, err := stream.CloseAndRecv()
+	return ack.GetHave(), err
+}
+
 // SendSnapshot streams a raft snapshot to a node. produce calls emit for each
 // chunk of records; emit blocks as the peer and the rate bound demand. It
 // returns when the peer has taken the snapshot over.
@@ -65,7 +90,7 @@ func snapshotRefused(stream grpc.ClientStreamingClient[pontoonpb.SnapshotChunk, 
 	case err != nil:
 		return err
 	case ack.Refused != "":
-		return fmt.Errorf("snapshot refused: %s", ack.Refused)
+		return fmt.Errorf("%w: %s", ErrSnapshotRefused, ack.Refused)
 	}
 	return cause
 }
@@ -81,6 +106,9 @@ func (s *Server) RaftSnapshot(stream grpc.ClientStreamingServer[pontoonpb.Snapsh
 	}
 	if err := s.t.checkCluster(chunk.Header.ClusterId); err != nil {
 		return err
+	}
+	if chunk.Header.Offset < 0 {
+		return stream.SendAndClose(&pontoonpb.SnapshotAck{Have: s.t.opts.Handler.SnapshotHave(chunk.Header)})
 	}
 	sum, done := uint32(0), false
 	next := func() ([]byte, error) {

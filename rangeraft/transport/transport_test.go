@@ -89,6 +89,8 @@ func (e *end) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeRep
 	return e.do(ctx, op)
 }
 
+func (e *end) SnapshotHave(*pontoonpb.SnapshotHeader) int64 { return int64(len(e.snapshot)) }
+
 func (e *end) Snapshot(_ context.Context, _ *pontoonpb.SnapshotHeader, next func() ([]byte, error)) error {
 	if e.refuse != nil {
 		return e.refuse
