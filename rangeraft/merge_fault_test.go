@@ -206,6 +206,16 @@ func TestAbandonedMergeIsAborted_P46(t *testing.T) {
 	c.mustHave("x", "after")
 }
 
+// P46: what was only begun is aborted by the left leader, too.
+func TestBegunMergeIsAborted_P46(t *testing.T) {
+	c := twoRanges(t)
+	c.drive().leave()
+	c.wait("the range may be split again", func() bool {
+		_, err := c.do(ctxFor(t, 5*time.Second), splitOp(c, "c", 20))
+		return err == nil
+	})
+}
+
 // P46: steps that arrive late change nothing for good: FREEZE of an attempt
 // that is over, UNFREEZE and ABORT of one that was triggered.
 func TestLateMergeSteps_P46(t *testing.T) {
@@ -274,6 +284,14 @@ func TestNodeAsleepDuringMerge_P46(t *testing.T) {
 			for i := range 100 {
 				c.put(fmt.Sprint("a", i), "left")
 				c.put(fmt.Sprint("x", i), "right")
+			}
+			if entries == 16 {
+				triggered := uint64(d.r.published.Load().index)
+				c.wait("the trigger is no longer in the log", func() bool {
+					c.put("b", "more")
+					first, err := c.leader(3).engine.Log(3).FirstIndex()
+					return err == nil && first > triggered
+				})
 			}
 			if lost {
 				asleep.powerOn()

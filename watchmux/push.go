@@ -85,6 +85,7 @@ func (s *Service) refresh() {
 			r.pushed = seen
 		}
 	}
+	s.joinPartsLocked()
 	s.mu.Unlock()
 	if behind > 0 {
 		s.metrics.pushes.Inc()

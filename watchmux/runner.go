@@ -23,8 +23,9 @@ type runner struct {
 	s      *Service
 	part   *merge.Part
 	cancel context.CancelFunc
-	kick   context.CancelFunc // ends the present feed; guarded by s.mu, as are the rest
-	idle   int                // sweeps without a watcher
+	kick   context.CancelFunc    // ends the present feed; guarded by s.mu, as are the rest
+	idle   int                   // sweeps without a watcher
+	desc   *pontoonpb.Descriptor // where the present feed was opened
 
 	pushed   proto.Revision // what the last refresh asked to be closed
 	lag      int            // refreshes since closed reached it
@@ -174,6 +175,9 @@ func (r *runner) home(ctx context.Context) (*pontoonpb.Descriptor, error) {
 		return nil, err
 	}
 	if len(descs) == 1 {
+		r.s.mu.Lock()
+		defer r.s.mu.Unlock()
+		r.desc = descs[0]
 		return descs[0], nil
 	}
 	var at [][]byte

@@ -454,7 +454,7 @@ func TestPeriodicProgress(t *testing.T) {
 // P23, P24: with splits, merges, dying feeds, txns over ranges and watchers that come
 // and go, clients see every event once and in order.
 func TestSplitsAndDyingFeeds_P21_P23_P24(t *testing.T) {
-	h := serve(t, newFakeCluster("m"), Options{})
+	h := serve(t, newFakeCluster("m"), Options{RefreshInterval: 5 * time.Millisecond})
 	rng := rand.New(rand.NewPCG(1, 2))
 	type seen struct {
 		mu   sync.Mutex
@@ -516,6 +516,35 @@ func TestSplitsAndDyingFeeds_P21_P23_P24(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
+}
+
+// P22: the feeds of ranges that were merged become one again, under a watcher
+// that notices nothing.
+func TestPartsOfMergedRangesAreJoined_P22(t *testing.T) {
+	h := serve(t, newFakeCluster("g", "m"), Options{RefreshInterval: 5 * time.Millisecond})
+	st := h.stream()
+	st.create(&createReq{Key: []byte("a"), RangeEnd: []byte("z")})
+	st.recv()
+	feeds := func() int {
+		h.s.mu.Lock()
+		defer h.s.mu.Unlock()
+		return len(h.s.runners)
+	}
+	for i := range 20 {
+		h.write(put("b", "v"), put("h", "v"), put("x", "v"))
+		if i == 5 || i == 10 {
+			h.merge(0)
+		}
+		rev := h.current()
+		if got, want := st.events(3), fmt.Sprintf("[0: b@%d h@%d x@%d]", rev, rev, rev); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	}
+	eventually(t, "one feed", func() bool { return feeds() == 1 })
+	h.split("p")
+	h.write(put("b", "v"), put("x", "v"))
+	st.events(2)
+	eventually(t, "a feed for each range", func() bool { return feeds() == 2 })
 }
 
 // P27: a client that does not read spills to history, the feeds and the other

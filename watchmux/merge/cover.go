@@ -94,7 +94,7 @@ func (m *Mux) leaveCover(w *Watcher) {
 }
 
 // moveCover gives a joined watcher the cover of the parts there are now. Parts
-// only ever get narrower at the same closed, so resolved does not fall.
+// are cut and joined at the same closed, so resolved does not fall.
 func (m *Mux) moveCover(w *Watcher) {
 	m.leaveCover(w)
 	m.enterCover(w, m.coverOf(w.span))

@@ -21,7 +21,7 @@
 //	   whole revisions, rising. A watcher inside one part never waits for
 //	   another part.
 //	I3 Resolved never falls and an uncovered key holds it: a cover has parts for
-//	   all of the span, and parts are split, never removed, while watched.
+//	   all of the span, and parts are cut or joined, never removed, while watched.
 //	I4 A progress answer stands in the queue behind every change at or below its
 //	   revision, and its revision is not below any change before it (P26).
 //	I5 Everything that waits is bounded: part, watcher and group each have a

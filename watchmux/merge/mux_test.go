@@ -279,3 +279,28 @@ func TestIndexAgainstScan(t *testing.T) {
 		}
 	}
 }
+
+// I2, P24: a joined part remembers no further back than either of the two did:
+// a watcher from before that reads history.
+func TestJoinedPartRemembersWhatBothDid_I2(t *testing.T) {
+	m, ps := gateway(Limits{})
+	left := m.SplitPart(ps[0], [][]byte{keys.User([]byte("m"))})
+	m.RemovePart(left[1])
+	m.Deliver(left[0], changes(12, "a"))
+	closeAt(m, left[0], 14)
+	right := m.AddPart(left[1].Span(), 14) // began after 12
+	if m.JoinParts(right, left[0]) != nil {
+		t.Fatal("joined in the wrong order")
+	}
+	j := m.JoinParts(left[0], right)
+	if j == nil || !left[0].Removed() || !right.Removed() || j.Closed() != 14 || len(m.Parts()) != 1 {
+		t.Fatalf("joined: %v", j)
+	}
+	w, err := m.Create(m.NewGroup(), Spec{Key: []byte("a"), End: []byte("z"), Start: 12}, 14)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if needs, ok := m.Join(w, 14); !ok || len(needs) != 1 || needs[0].From != 12 || needs[0].To != 14 {
+		t.Fatalf("needs %v", needs)
+	}
+}

@@ -191,3 +191,30 @@ func (m *Mux) SplitPart(p *Part, at [][]byte) []*Part {
 	}
 	return made
 }
+
+// JoinParts replaces two neighbours by one part: their ranges were merged. It
+// needs a feed of its own. Nil if the two are not released up to the same
+// revision: one of them would deliver twice, or not at all (I1).
+func (m *Mux) JoinParts(p, q *Part) *Part {
+	if p.removed || q.removed || p.lossy || q.lossy || p.closed != q.closed || !bytes.Equal(p.span.End, q.span.Start) {
+		return nil
+	}
+	moved := map[*Watcher]struct{}{}
+	for _, part := range []*Part{p, q} {
+		for c := range part.covers {
+			for w := range c.watchers {
+				moved[w] = struct{}{}
+			}
+		}
+	}
+	recent, size := slices.Concat(p.recent, q.recent), p.recentBytes+q.recentBytes
+	sortChanges(recent)
+	m.forget(p)
+	m.forget(q)
+	j := m.AddPart(proto.Span{Start: p.span.Start, End: q.span.End}, p.closed)
+	j.recent, j.recentBytes, j.recentBase = recent, size, max(p.recentBase, q.recentBase)
+	for w := range moved {
+		m.moveCover(w)
+	}
+	return j
+}

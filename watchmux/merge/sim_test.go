@@ -66,7 +66,7 @@ type sim struct {
 	away     []*simWatcher           // to be joined
 	joining  map[*simWatcher]simJoin // joined, history being read
 
-	spills, lossy, answered int // what the run went through
+	spills, lossy, answered, joined int // what the run went through
 }
 
 type simJoin struct {
@@ -239,6 +239,28 @@ func (s *sim) split() {
 	}
 }
 
+// merge merges two ranges. Their parts go on as they are, or are joined.
+func (s *sim) merge() {
+	if len(s.bounds) > 0 && s.rng.IntN(2) == 0 {
+		i := s.rng.IntN(len(s.bounds))
+		s.bounds = slices.Delete(s.bounds, i, i+1)
+	}
+	ps := s.m.Parts()
+	for i := 1; i < len(ps); i++ {
+		seam, _ := keys.UserKey(ps[i].Span().Start)
+		if slices.Contains(s.bounds, string(seam)) {
+			continue
+		}
+		if j := s.m.JoinParts(ps[i-1], ps[i]); j != nil {
+			delete(s.feeds, ps[i-1])
+			delete(s.feeds, ps[i])
+			s.open(j)
+			ps[i] = j
+			s.joined++
+		}
+	}
+}
+
 func (s *sim) create() {
 	if len(s.groups) < 4 {
 		s.groups = append(s.groups, s.m.NewGroup())
@@ -367,6 +389,9 @@ func (s *sim) step() {
 		}
 		if s.rng.IntN(12) == 0 {
 			s.split()
+		}
+		if s.rng.IntN(12) == 0 {
+			s.merge()
 		}
 	case 9:
 		if len(s.watchers) < 12 && s.rng.IntN(3) == 0 {
@@ -519,7 +544,7 @@ func (s *sim) settled() bool {
 // effects come late, slow clients and tight limits, every watcher gets every
 // event once, in order, whole revisions, and progress never overtakes.
 func TestRandomAgainstModel_P22_P24_P26_P27(t *testing.T) {
-	var spills, lossy, answered int
+	var spills, lossy, answered, joined int
 	for seed := uint64(0); seed < 50; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 11))
@@ -533,10 +558,11 @@ func TestRandomAgainstModel_P22_P24_P26_P27(t *testing.T) {
 				s.step()
 			}
 			s.settle()
-			spills, lossy, answered = spills+s.spills, lossy+s.lossy, answered+s.answered
+			spills, lossy, answered, joined = spills+s.spills, lossy+s.lossy, answered+s.answered, joined+s.joined
 		})
 	}
-	if spills < 50 || lossy < 50 || answered < 50 {
-		t.Errorf("%d spills, %d lossy parts, %d progress answers: the runs prove too little", spills, lossy, answered)
+	if spills < 50 || lossy < 50 || answered < 50 || joined < 50 {
+		t.Errorf("%d spills, %d lossy parts, %d progress answers, %d joined parts: the runs prove too little",
+			spills, lossy, answered, joined)
 	}
 }
