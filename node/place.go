@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -10,27 +11,44 @@ import (
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
 
-// placeTries bounds how often a request follows the root range's leader.
-const placeTries = 5
+// A request waits this long for a placement driver that knows its ranges, and
+// looks for it so often: it moves with the root range's leader.
+const (
+	placeWait  = 5 * time.Second
+	placeEvery = 100 * time.Millisecond
+)
 
 // Place asks the placement driver, which runs beside the root range's leader.
 func (c clusterView) Place(ctx context.Context, req *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
 	req.ClusterId = c.node.members.ID
-	at := c.node.rootLeader()
-	for range placeTries {
-		if at == 0 {
-			break
+	waiting, cancel := context.WithTimeout(ctx, placeWait)
+	defer cancel()
+	for at := c.node.rootLeader(); ; {
+		next := proto.NodeID(0) // whoever is known then
+		if at != 0 {
+			reply, err := c.placeAt(waiting, at, req)
+			switch {
+			case err == nil && !reply.NotLeader:
+				return reply, nil
+			case err == nil && proto.NodeID(reply.LeaderNode) != at:
+				next = proto.NodeID(reply.LeaderNode)
+			case err == nil:
+			case req.GetList() == nil || status.Code(err) != codes.Unavailable:
+				return nil, err // an operator may have been made
+			}
 		}
-		reply, err := c.placeAt(ctx, at, req)
-		if err != nil {
-			return nil, err
+		select {
+		case <-waiting.Done():
+			if ctx.Err() != nil {
+				return nil, status.FromContextError(ctx.Err()).Err()
+			}
+			return nil, status.Error(codes.Unavailable, "no node drives placement at present; try again")
+		case <-time.After(placeEvery):
 		}
-		if !reply.NotLeader {
-			return reply, nil
+		if at = next; at == 0 {
+			at = c.node.rootLeader()
 		}
-		at = proto.NodeID(reply.LeaderNode)
 	}
-	return nil, status.Error(codes.Unavailable, "the placement driver moves; try again")
 }
 
 func (c clusterView) placeAt(ctx context.Context, at proto.NodeID, req *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {

@@ -449,3 +449,22 @@ func TestI2Figures(t *testing.T) {
 		t.Error("who does not report has no leader; who was merged is forgotten", got)
 	}
 }
+
+// A driver that has not looked at the ranges yet refuses nothing: who asks is
+// to ask again.
+func TestPlaceBeforeTheFirstPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newPorts(4, 1, 1, 2, 3).driver(t)
+		defer d.Close()
+		time.Sleep(2 * time.Second)
+		if reply := d.Place(list(false)); reply.NotLeader {
+			t.Error(reply)
+		}
+		d.mu.Lock()
+		d.reign.view = nil
+		d.mu.Unlock()
+		if reply := d.Place(move(3, 1, 4)); !reply.NotLeader || reply.Refused != "" || len(reply.Operators) != 0 {
+			t.Error(reply)
+		}
+	})
+}

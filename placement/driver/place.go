@@ -21,8 +21,8 @@ func (d *Driver) Place(req *pontoonpb.PlaceRequest) *pontoonpb.PlaceReply {
 	if r == nil || !d.opts.Root.Leading() {
 		return &pontoonpb.PlaceReply{NotLeader: true, LeaderNode: uint64(d.opts.Root.Leader())}
 	}
-	if r.view == nil {
-		return refused("placement has just begun here and knows nothing yet: try again")
+	if r.view == nil { // it has just begun and knows nothing yet: ask again
+		return &pontoonpb.PlaceReply{NotLeader: true, LeaderNode: uint64(d.opts.Root.Leader())}
 	}
 	switch q := req.Request.(type) {
 	case *pontoonpb.PlaceRequest_List:
