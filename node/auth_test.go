@@ -30,9 +30,9 @@ func (nd *testNode) login(t *testing.T, user string) *clientv3.Client {
 
 func cheapHashes(_ int, cfg *config.Config) { cfg.BcryptCost = 4 }
 
-// secure enables authentication with a user "reader" that may read [a, c) and
+// enableAuth enables authentication with a user "reader" that may read [a, c) and
 // write [b, c).
-func secure(t *testing.T, c *cluster) {
+func enableAuth(t *testing.T, c *cluster) {
 	t.Helper()
 	cli := c.nodes[0].client(t)
 	ctx := within(t, 20*time.Second)
@@ -68,7 +68,7 @@ func sameError(t *testing.T, what string, got, want error) {
 func TestAuth(t *testing.T) {
 	c := newCluster(t, 3, cheapHashes)
 	c.nodes[0].split("b")
-	secure(t, c)
+	enableAuth(t, c)
 	ctx := within(t, 60*time.Second)
 	for i, nd := range c.nodes {
 		root, user := nd.login(t, "root"), nd.login(t, "reader")
@@ -150,7 +150,7 @@ func TestAuth(t *testing.T) {
 // later through another is honoured.
 func TestRevokedPermissionIsNotHonoured_P9(t *testing.T) {
 	c := newCluster(t, 3, cheapHashes)
-	secure(t, c)
+	enableAuth(t, c)
 	ctx := within(t, 60*time.Second)
 	root := c.nodes[0].login(t, "root")
 	users := make([]*clientv3.Client, len(c.nodes))

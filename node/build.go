@@ -21,6 +21,7 @@ import (
 	"github.com/pontoon-kv/pontoon/node/httpapi"
 	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/peers"
+	"github.com/pontoon-kv/pontoon/node/secure"
 	"github.com/pontoon-kv/pontoon/node/serve"
 	"github.com/pontoon-kv/pontoon/placement/client"
 	"github.com/pontoon-kv/pontoon/placement/directory"
@@ -47,7 +48,7 @@ func engineDir(dataDir string) string { return filepath.Join(dataDir, "engine") 
 // openStore builds the store and what it leans on.
 func (n *Node) openStore(fresh bool) (err error) {
 	n.announcer = newAnnouncer(n)
-	n.peers = peers.New(peers.Options{Self: n.members.Self, Dial: peerDial(), OnRefused: n.announcer.refused})
+	n.peers = peers.New(peers.Options{Self: n.members.Self, Dial: peerDial(n.peerCreds), OnRefused: n.announcer.refused})
 	n.onClose(n.peers.Close)
 	for _, m := range n.members.Members {
 		if m.Removed {
@@ -181,7 +182,7 @@ func (n *Node) build(context.Context) (err error) {
 	}
 	n.onClose(func() { n.gossip.Close() })
 	n.guard, err = auth.NewGuard(n.sender, authEpochs{n.numbers}, auth.Options{
-		Token: n.cfg.AuthToken, TokenTTL: n.cfg.AuthTokenTTL, BcryptCost: n.cfg.BcryptCost, Logger: n.cfg.Logger,
+		Token: n.cfg.AuthToken, TokenTTL: n.cfg.AuthTokenTTL, BcryptCost: n.cfg.BcryptCost, ClientCertAuth: n.clientTLS.ClientCertAuth(), Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -226,7 +227,9 @@ func (n *Node) serve() {
 	view := clusterView{Sender: n.sender, node: n, dir: n.directory}
 	header := n.header()
 	client := grpc.NewServer(slices.Concat(
-		serve.ClientOptions(n.cfg.MaxRequestBytes), n.tracer.ServerOptions(), answered{n.kv.Observe}.options())...)
+		serve.ClientOptions(n.cfg.MaxRequestBytes), []grpc.ServerOption{
+			grpc.Creds(secure.Accepted(serve.Unwrap)), grpc.ChainUnaryInterceptor(n.guard.AdminService),
+		}, n.tracer.ServerOptions(), answered{n.kv.Observe}.options())...)
 	now := func() *pb.ResponseHeader { return header.Header(int64(n.numbers.Seen())) }
 	guarded := concurrency.Services{
 		KV: n.guard.KV(n.kv, n.leases), Lease: n.guard.Lease(n.leases), Watch: n.guard.Watch(n.watch, now),

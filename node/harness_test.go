@@ -35,6 +35,7 @@ type testNode struct {
 	cfg  config.Config
 	node *node.Node // nil: not running
 	conn *grpc.ClientConn
+	http *http.Client // of a node that speaks TLS
 }
 
 // newCluster starts n nodes and waits until all are ready. tune may change a
@@ -224,7 +225,11 @@ func (nd *testNode) split(key string) {
 // get asks a plain HTTP path of the client port; code 0: no answer.
 func (nd *testNode) get(path string) (code int, body string) {
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get("http://" + nd.addr + path)
+	base := "http://"
+	if nd.http != nil {
+		client, base = nd.http, "https://"
+	}
+	resp, err := client.Get(base + nd.addr + path)
 	if err != nil {
 		return 0, err.Error()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/pontoon-kv/pontoon/node/config"
 	"github.com/pontoon-kv/pontoon/node/membership"
@@ -123,7 +124,11 @@ func (r *refusal) Error() string { return r.reason }
 func askAny(ctx context.Context, cfg *config.Config, addresses []string, req *pontoonpb.JoinRequest) (*pontoonpb.JoinReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	dialer := peers.New(peers.Options{Self: proto.NodeID(req.NodeId), Dial: peerDial()})
+	_, creds, err := peerSide(cfg)
+	if err != nil {
+		return nil, err
+	}
+	dialer := peers.New(peers.Options{Self: proto.NodeID(req.NodeId), Dial: peerDial(creds)})
 	type answer struct {
 		reply *pontoonpb.JoinReply
 		err   error
@@ -135,7 +140,7 @@ func askAny(ctx context.Context, cfg *config.Config, addresses []string, req *po
 			answers <- answer{reply, err}
 		}()
 	}
-	err := errors.New("no address of a member is known")
+	err = errors.New("no address of a member is known")
 	for range addresses {
 		a := <-answers
 		if a.err == nil {
@@ -159,8 +164,11 @@ func askOne(ctx context.Context, dialer *peers.Peers, to string, req *pontoonpb.
 }
 
 // peerDial are the options of every connection to another node.
-func peerDial() []grpc.DialOption {
-	return []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.ForceCodecV2(transport.Codec()))}
+func peerDial(creds credentials.TransportCredentials) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(transport.Codec())),
+		grpc.WithTransportCredentials(creds),
+	}
 }
 
 // memberOf turns a member's answer into what this node begins with.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/pontoon-kv/pontoon/leasesvc"
 	"github.com/pontoon-kv/pontoon/node/auth"
@@ -16,6 +17,7 @@ import (
 	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/membership"
 	"github.com/pontoon-kv/pontoon/node/peers"
+	"github.com/pontoon-kv/pontoon/node/secure"
 	"github.com/pontoon-kv/pontoon/node/serve"
 	"github.com/pontoon-kv/pontoon/node/tracing"
 	"github.com/pontoon-kv/pontoon/node/version"
@@ -69,6 +71,8 @@ type Node struct {
 	servers                        *serve.Servers
 	gateway                        *gateway.Gateway
 	guard                          *auth.Guard
+	clientTLS, peerTLS             *secure.Side // nil: not encrypted
+	peerCreds                      credentials.TransportCredentials
 
 	closers []func() // run in reverse by Stop
 }
@@ -94,11 +98,14 @@ func Start(ctx context.Context, cfg config.Config) (*Node, error) {
 
 // open takes what only one process can have: the ports and the data.
 func (n *Node) open(ctx context.Context) (err error) {
-	if n.clientListeners, err = serve.Listen(n.cfg.ListenClientURLs); err != nil {
+	if err := n.secure(); err != nil {
+		return err
+	}
+	if n.clientListeners, err = serve.Listen(n.cfg.ListenClientURLs, encrypter(n.clientTLS)); err != nil {
 		return err
 	}
 	n.onClose(func() { serve.CloseListeners(n.clientListeners) })
-	if n.peerListeners, err = serve.Listen(n.cfg.ListenPeerURLs); err != nil {
+	if n.peerListeners, err = serve.Listen(n.cfg.ListenPeerURLs, encrypter(n.peerTLS)); err != nil {
 		return err
 	}
 	n.onClose(func() { serve.CloseListeners(n.peerListeners) })

@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -20,11 +17,20 @@ type adminFlags struct {
 	endpoints []string
 	timeout   time.Duration
 	output    string
+
+	caFile, certFile, keyFile string
+	insecureTLS               bool   // do not verify the server's certificate
+	user                      string // name, or name:password
 }
 
 func (f *adminFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.endpoints, "endpoints", []string{"127.0.0.1:2379"}, "client endpoints of the cluster, tried in order")
 	cmd.Flags().DurationVar(&f.timeout, "command-timeout", 10*time.Second, "how long one request may take")
+	cmd.Flags().StringVar(&f.caFile, "cacert", "", "CA of the servers' certificates")
+	cmd.Flags().StringVar(&f.certFile, "cert", "", "certificate to show to the servers")
+	cmd.Flags().StringVar(&f.keyFile, "key", "", "its key")
+	cmd.Flags().BoolVar(&f.insecureTLS, "insecure-skip-tls-verify", false, "do not verify the servers' certificates")
+	cmd.Flags().StringVar(&f.user, "user", "", "name:password of an administrator, where authentication is on")
 	addOutput(cmd, &f.output)
 }
 
@@ -37,11 +43,14 @@ func (f *adminFlags) call(ctx context.Context, fn func(context.Context, pontoonp
 	}
 	var last error
 	for _, ep := range f.endpoints {
-		conn, err := grpc.NewClient(strings.TrimPrefix(ep, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		conn, err := f.dial(ep)
 		if err != nil {
 			return fmt.Errorf("--endpoints %q: %w", ep, err)
 		}
-		err = fn(ctx, pontoonpb.NewAdminClient(conn))
+		authed, err := f.login(ctx, conn)
+		if err == nil {
+			err = fn(authed, pontoonpb.NewAdminClient(conn))
+		}
 		conn.Close()
 		if err == nil {
 			return nil

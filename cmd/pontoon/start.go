@@ -68,6 +68,7 @@ func startFlags(f *pflag.FlagSet, cfg *config.Config) {
 	f.DurationVar(&cfg.WatchProgressNotifyInterval, "watch-progress-notify-interval", cfg.WatchProgressNotifyInterval, "time between progress notifications of an idle watch")
 	f.UintVar(&cfg.MaxRequestBytes, "max-request-bytes", cfg.MaxRequestBytes, "largest client request, bytes")
 	f.UintVar(&cfg.MaxTxnOps, "max-txn-ops", cfg.MaxTxnOps, "largest number of operations in a txn")
+	tlsFlags(f, cfg)
 	f.StringVar(&cfg.AuthToken, "auth-token", cfg.AuthToken, "kind of auth tokens: simple, or jwt with its options")
 	f.IntVar(&cfg.BcryptCost, "bcrypt-cost", cfg.BcryptCost, "cost of hashing passwords, 4 to 31")
 	f.Int64Var(&cfg.CacheBytes, "cache-bytes", cfg.CacheBytes, "memory for the engine's block cache, bytes")

@@ -71,7 +71,7 @@ func TestStartRefuses(t *testing.T) {
 		{"couldn't find local name", []string{"--name=b", "--initial-cluster=a=http://localhost:2380"}},
 		{"missing from --initial-advertise-peer-urls", []string{"--name=a", "--initial-cluster=a=http://localhost:1", "--initial-advertise-peer-urls=http://localhost:2"}},
 		{"is given to both", []string{"--name=a", "--initial-cluster=a=http://localhost:2380,b=http://localhost:2380"}},
-		{"scheme https is not supported yet", []string{"--listen-peer-urls=https://localhost:2380"}},
+		{"TLS key/cert must be provided for a URL with HTTPS scheme", []string{"--listen-peer-urls=https://127.0.0.1:2380"}},
 		{"--log-level must be", []string{"--log-level=loud"}},
 		{"--name must not be empty", []string{"--name="}},
 		{`unknown command "extra"`, []string{"extra"}},

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pontoon-kv/pontoon/node/secure"
 	"github.com/pontoon-kv/pontoon/storage"
 )
 
@@ -67,6 +68,10 @@ type Config struct {
 	MaxRequestBytes             uint // largest request a client may send, bytes
 	MaxTxnOps                   uint // largest number of operations in one txn
 
+	ClientTLS, PeerTLS     secure.Settings
+	TLSVersions            secure.Versions
+	SelfSignedCertValidity uint // years
+
 	AuthToken    string        // "simple" or "jwt,..."
 	AuthTokenTTL time.Duration // of simple tokens
 	BcryptCost   int           // of password hashes
@@ -98,6 +103,7 @@ func Default() Config {
 		WatchProgressNotifyInterval: DefaultProgressNotify,
 		MaxRequestBytes:             DefaultMaxRequest,
 		MaxTxnOps:                   DefaultMaxTxnOps,
+		SelfSignedCertValidity:      1,
 		AuthToken:                   DefaultAuthToken,
 		AuthTokenTTL:                DefaultAuthTokenTTL,
 		BcryptCost:                  DefaultBcryptCost,
@@ -177,11 +183,11 @@ func checkURL(raw string, listen bool) error {
 		return err
 	}
 	switch u.Scheme {
-	case "http":
-	case "https", "unix", "unixs":
-		return fmt.Errorf("%q: scheme %s is not supported yet, use http", raw, u.Scheme)
+	case "http", "https":
+	case "unix", "unixs":
+		return nil
 	default:
-		return fmt.Errorf("%q: URL scheme must be http", raw)
+		return fmt.Errorf("URL scheme must be http, https, unix, or unixs: %s", raw)
 	}
 	host, _, err := net.SplitHostPort(u.Host)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"long election":  {func(c *Config) { c.ElectionTimeout = time.Hour }, "too long"},
 		"heartbeat":      {func(c *Config) { c.HeartbeatInterval = 0 }, "--heartbeat-interval must be >0"},
 		"scheme":         {func(c *Config) { c.ListenPeerURLs = []string{"ftp://localhost:1"} }, "scheme must be http"},
-		"tls not yet":    {func(c *Config) { c.ListenPeerURLs = []string{"https://localhost:1"} }, "not supported yet"},
+		"a scheme":       {func(c *Config) { c.ListenPeerURLs = []string{"ftp://localhost:1"} }, "URL scheme must be http, https, unix, or unixs"},
 		"no port":        {func(c *Config) { c.ListenPeerURLs = []string{"http://localhost"} }, "host:port"},
 		"name to bind":   {func(c *Config) { c.ListenPeerURLs = []string{"http://example.com:1"} }, "expected IP"},
 		"request bytes":  {func(c *Config) { c.MaxRequestBytes = 0 }, "--max-request-bytes"},

@@ -20,7 +20,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -29,7 +28,7 @@ import (
 // Options of the connections.
 type Options struct {
 	Self proto.NodeID
-	// Dial are added to every connection (codec, tracing).
+	// Dial are added to every connection (credentials, codec, tracing).
 	Dial []grpc.DialOption
 	// OnRefused is called when a peer refuses this node for having been removed
 	// from the cluster. It must not block. Nil: nobody listens.
@@ -111,7 +110,6 @@ func (p *Peers) Conn(id proto.NodeID) (*grpc.ClientConn, error) {
 // It does not wait for it to be up.
 func (p *Peers) Dial(target string) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///"+target, slices.Concat([]grpc.DialOption{
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			// A restarted node must be found again well within an election.

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 
 	"go.etcd.io/etcd/client/pkg/v3/tlsutil"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -97,9 +98,37 @@ func (v Versions) apply(info *transport.TLSInfo) (err error) {
 	return err
 }
 
-// Listen encrypts a listener. What it accepts has finished its handshake.
+// Listen encrypts a listener. A connection shakes hands at its first read.
+//
+// One port serves gRPC and plain HTTP, and only gRPC over HTTP/2: clients that
+// could speak HTTP/1.1 as well are no gRPC clients, so that is what they get.
 func (s *Side) Listen(l net.Listener) (net.Listener, error) {
-	return transport.NewTLSListener(l, &s.info)
+	base, err := s.info.ServerConfig()
+	if err != nil {
+		return nil, fmt.Errorf("TLS: %w", err)
+	}
+	s.info.ConfigureCRLVerification(base)
+	verify := base.VerifyConnection
+	base.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		cfg := base.Clone()
+		cfg.GetConfigForClient = nil
+		if slices.Contains(hello.SupportedProtos, "http/1.1") {
+			cfg.NextProtos = []string{"http/1.1"}
+		}
+		cfg.VerifyConnection = func(state tls.ConnectionState) error {
+			if verify != nil {
+				if err := verify(state); err != nil {
+					return err
+				}
+			}
+			if s.info.SkipClientSANVerify || len(state.PeerCertificates) == 0 {
+				return nil
+			}
+			return checkAddress(hello.Context(), state.PeerCertificates[0], hello.Conn.RemoteAddr().String())
+		}
+		return cfg, nil
+	}
+	return tls.NewListener(l, base), nil
 }
 
 // ClientCertAuth reports whether clients are known by certificates.

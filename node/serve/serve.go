@@ -10,11 +10,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 
@@ -60,11 +62,17 @@ func PeerOptions() []grpc.ServerOption {
 	}
 }
 
-// Listen opens a listener for every URL; on an error none stays open.
-func Listen(urls []string) ([]net.Listener, error) {
+// Encrypter makes a listener an encrypted one.
+type Encrypter interface {
+	Listen(net.Listener) (net.Listener, error)
+}
+
+// Listen opens a listener for every URL, those of https and unixs encrypted by
+// enc; on an error none stays open.
+func Listen(urls []string, enc Encrypter) ([]net.Listener, error) {
 	var ls []net.Listener
 	for _, raw := range urls {
-		l, err := listen(raw)
+		l, err := listen(raw, enc)
 		if err != nil {
 			CloseListeners(ls)
 			return nil, fmt.Errorf("listen on %s: %w", raw, err)
@@ -81,12 +89,49 @@ func CloseListeners(ls []net.Listener) {
 	}
 }
 
-func listen(raw string) (net.Listener, error) {
+func listen(raw string, enc Encrypter) (net.Listener, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, err
 	}
-	return net.Listen("tcp", u.Host)
+	secure := u.Scheme == "https" || u.Scheme == "unixs"
+	if secure && enc == nil {
+		return nil, errors.New("TLS key/cert must be provided for a URL with HTTPS scheme")
+	}
+	l, err := open(u)
+	if err != nil || !secure {
+		return l, err
+	}
+	wrapped, err := enc.Listen(l)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return wrapped, nil
+}
+
+func open(u *url.URL) (net.Listener, error) {
+	if u.Scheme != "unix" && u.Scheme != "unixs" {
+		return net.Listen("tcp", u.Host)
+	}
+	path := u.Host + u.Path
+	// What a killed process left behind would be in the way.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return net.Listen("unix", path)
+}
+
+// Unwrap returns the connection below one that a server here accepted, nil at
+// the bottom.
+func Unwrap(c net.Conn) net.Conn {
+	switch c := c.(type) {
+	case *cmux.MuxConn:
+		return c.Conn
+	case *trackedConn:
+		return c.Conn
+	}
+	return nil
 }
 
 // Servers runs servers over listeners until Stop.
