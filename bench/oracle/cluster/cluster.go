@@ -21,6 +21,9 @@ type Options struct {
 	// ProgressInterval is passed as --watch-progress-notify-interval; default
 	// etcd's own (ten minutes).
 	ProgressInterval time.Duration
+	// ElectionTimeout is passed as --election-timeout, a tenth of it as
+	// --heartbeat-interval; default etcd's own (1 s).
+	ElectionTimeout time.Duration
 	// ReadyTimeout bounds the wait for all nodes to serve; default 30 s.
 	ReadyTimeout time.Duration
 }
@@ -33,6 +36,9 @@ func (o *Options) fill() {
 		o.ReadyTimeout = 30 * time.Second
 	}
 }
+
+// heartbeat is what belongs to ElectionTimeout.
+func (o *Options) heartbeat() time.Duration { return o.ElectionTimeout / 10 }
 
 // Cluster is a running etcd or Pontoon cluster.
 type Cluster struct {

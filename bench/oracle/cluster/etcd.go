@@ -68,6 +68,9 @@ func etcdConfig(l layout, i int, o Options) (*embed.Config, error) {
 	cfg.InitialClusterToken = filepath.Base(l.dir)
 	cfg.UnsafeNoFsync = true
 	cfg.QuotaBackendBytes = oracleQuota
+	if o.ElectionTimeout > 0 {
+		cfg.ElectionMs, cfg.TickMs = uint(o.ElectionTimeout.Milliseconds()), uint(o.heartbeat().Milliseconds())
+	}
 	if o.ProgressInterval > 0 {
 		cfg.WatchProgressNotifyInterval = o.ProgressInterval
 	}

@@ -51,6 +51,10 @@ func pontoonArgs(l layout, i int, o Options) []string {
 		"--initial-cluster-token", filepath.Base(l.dir),
 		"--log-level", "info",
 	}
+	if o.ElectionTimeout > 0 {
+		args = append(args, "--election-timeout", fmt.Sprint(o.ElectionTimeout.Milliseconds()),
+			"--heartbeat-interval", fmt.Sprint(o.heartbeat().Milliseconds()))
+	}
 	if o.ProgressInterval > 0 {
 		args = append(args, "--watch-progress-notify-interval", o.ProgressInterval.String())
 	}

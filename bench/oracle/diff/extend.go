@@ -8,7 +8,7 @@ import (
 )
 
 // electionExtends is what a new leader adds to every lease, in seconds.
-const electionExtends = 1
+const electionExtends = int64(electionTimeout / time.Second)
 
 // leaseTerm is what the runner knows of the leadership over the subject's leases.
 type leaseTerm struct {

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// expireTTL is the TTL of leases that are let expire.
-	expireTTL = 3
+	// expireTTL is the TTL of leases that are let expire: the least that both sides
+	// grant with their electionTimeout.
+	expireTTL = 5
 	// expireWithin is how long after its TTL a lease may still be there.
 	expireWithin = 15 * time.Second
 	// expirePoll is how often the runner looks whether it has gone.

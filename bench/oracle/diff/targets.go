@@ -12,6 +12,10 @@ import (
 // progressInterval makes both sides send progress notifications during a run.
 const progressInterval = 500 * time.Millisecond
 
+// electionTimeout of both sides is long, since an election that nobody asked for
+// leaves numbers unused (P10): a busy machine is not what a run is about.
+const electionTimeout = 3 * time.Second
+
 // Clusters returns a Start for one node of real etcd and a subject: "pontoon", or
 // "etcd" to calibrate the comparison.
 func Clusters(subject string, nodes int) Start {
@@ -22,9 +26,9 @@ func Clusters(subject string, nodes int) Start {
 			wg                  sync.WaitGroup
 		)
 		wg.Go(func() {
-			oracle, oracleErr = cluster.StartEtcd(cluster.Options{ProgressInterval: progressInterval})
+			oracle, oracleErr = cluster.StartEtcd(cluster.Options{ProgressInterval: progressInterval, ElectionTimeout: electionTimeout})
 		})
-		other, otherErr = startSubject(subject, cluster.Options{Nodes: nodes, ProgressInterval: progressInterval})
+		other, otherErr = startSubject(subject, cluster.Options{Nodes: nodes, ProgressInterval: progressInterval, ElectionTimeout: electionTimeout})
 		wg.Wait()
 		if err := errors.Join(oracleErr, otherErr); err != nil {
 			return o, s, nil, errors.Join(err, closeAll(oracle, other))
