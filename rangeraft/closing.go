@@ -69,7 +69,27 @@ func (c *closing) stopLeading(r *Replica) {
 func (c *closing) enter(r *Replica, nodes []proto.NodeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	until := c.leaseEnd(r.id, r)
+	c.enterLocked(r, nodes, c.leaseEnd(r.id, r))
+}
+
+// enterAt does the same for this number only; false if it has risen meanwhile.
+func (c *closing) enterAt(r *Replica, nodes []proto.NodeID, number proto.Revision) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.number == number {
+		c.enterLocked(r, nodes, 0)
+	}
+	return c.number == number
+}
+
+// newest is the number that ranges close at now.
+func (c *closing) newest() proto.Revision {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.number
+}
+
+func (c *closing) enterLocked(r *Replica, nodes []proto.NodeID, until time.Duration) {
 	for _, n := range nodes {
 		c.senderLocked(n).Enter(r.id, r.state.Term, r.state.Index, until)
 	}
@@ -288,27 +308,50 @@ func (r *Replica) closeIdle() {
 	if r.s.opts.DisableLeaderLease && r.quorumAt.Load() == int64(leaderlease.Never) {
 		return
 	}
+	r.inClosed = true
+	r.s.closing.enter(r, r.nodes())
+}
+
+// proveAndClose renews a lapsed lease by a round and tries again: somebody may
+// wait for the closing. Where the lease was given up for the term (P2), after a
+// transfer that failed, each number is closed at by a round that began after it
+// was learned (P5).
+func (r *Replica) proveAndClose() {
+	if r.proving {
+		return
+	}
+	r.proving = true
+	number := r.s.closing.newest()
+	r.confirm(func(err error) {
+		r.proving = false
+		switch {
+		case err != nil:
+		case r.lease.Valid(r.s.opts.Now()):
+			r.closeIdle()
+		case r.lease.Dropped():
+			r.closeProven(number)
+		}
+	})
+}
+
+// closeProven closes at the number that was known before a round proved the
+// leadership, if the range is still idle. The next number takes it out again.
+func (r *Replica) closeProven(number proto.Revision) {
+	if r.ev == nil || r.inClosed || !r.ev.Unlocked() {
+		return
+	}
+	if _, idle := r.ev.IdleClosed(); idle {
+		r.inClosed = r.s.closing.enterAt(r, r.nodes(), number)
+	}
+}
+
+// nodes are those that have a replica.
+func (r *Replica) nodes() []proto.NodeID {
 	var nodes []proto.NodeID
 	for _, rep := range r.desc.Load().GetReplicas() {
 		nodes = append(nodes, proto.NodeID(rep.NodeId))
 	}
-	r.inClosed = true
-	r.s.closing.enter(r, nodes)
-}
-
-// proveAndClose renews a lapsed lease by a round and tries again: somebody may
-// wait for the closing.
-func (r *Replica) proveAndClose() {
-	if r.proving || r.lease.Dropped() {
-		return
-	}
-	r.proving = true
-	r.confirm(func(err error) {
-		r.proving = false
-		if err == nil && r.lease.Valid(r.s.opts.Now()) {
-			r.closeIdle()
-		}
-	})
+	return nodes
 }
 
 // leaveClosed takes the range out of the side stream, before anything is in
