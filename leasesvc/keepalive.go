@@ -17,22 +17,52 @@ import (
 const retryPause = 50 * time.Millisecond
 
 // LeaseKeepAlive renews leases, in the order of the requests. An unknown lease
-// is answered with TTL 0.
+// is answered with TTL 0. A service that closes ends the stream between two
+// requests, so that clients go on elsewhere.
 func (s *Service) LeaseKeepAlive(stream etcdpb.Lease_LeaseKeepAliveServer) error {
+	requests, over := make(chan received), make(chan struct{})
+	defer close(over)
+	go receive(stream, requests, over)
 	for {
-		r, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
+		var r received
+		select {
+		case r = <-requests:
+		case <-s.closed:
+			return rpctypes.ErrGRPCStopped
+		}
+		if errors.Is(r.err, io.EOF) {
 			return nil
 		}
-		if err != nil {
-			return err
+		if r.err != nil {
+			return r.err
 		}
-		resp, err := s.keepAlive(stream.Context(), r.ID)
+		resp, err := s.keepAlive(stream.Context(), r.id)
 		if err != nil {
 			return err
 		}
 		if err := stream.Send(resp); err != nil {
 			return err
+		}
+	}
+}
+
+// received is one request of a keepalive stream, or its end.
+type received struct {
+	id  int64
+	err error
+}
+
+// receive hands requests on until the stream is over.
+func receive(stream etcdpb.Lease_LeaseKeepAliveServer, to chan<- received, over <-chan struct{}) {
+	for {
+		r, err := stream.Recv()
+		select {
+		case to <- received{r.GetID(), err}:
+		case <-over:
+			return
+		}
+		if err != nil {
+			return
 		}
 	}
 }

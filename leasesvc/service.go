@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +48,8 @@ type Service struct {
 	// quietUntil: no exact header revision is asked for before that time
 	// (Unix nanoseconds).
 	quietUntil atomic.Int64
+	closed     chan struct{}
+	closing    sync.Once
 }
 
 // NewService returns the service.
@@ -65,9 +68,14 @@ func NewService(opts ServiceOptions) *Service {
 	}
 	return &Service{
 		opts:   opts,
+		closed: make(chan struct{}),
 		minTTL: int64(math.Ceil(1.5 * opts.ElectionTimeout.Seconds())),
 	}
 }
+
+// Close ends the keepalive streams with Unavailable, so that clients go on
+// elsewhere. Other calls finish.
+func (s *Service) Close() { s.closing.Do(func() { close(s.closed) }) }
 
 // headerQuiet is how long headers do without exact revisions once the root
 // range did not answer in time.

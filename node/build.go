@@ -8,7 +8,6 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
 
@@ -39,9 +38,6 @@ import (
 
 // probeTimeout bounds one read of a health probe.
 const probeTimeout = 2 * time.Second
-
-// serveGrace is how long requests in flight may take while servers stop.
-const serveGrace = 3 * time.Second
 
 func engineDir(dataDir string) string { return filepath.Join(dataDir, "engine") }
 
@@ -224,6 +220,7 @@ func (n *Node) gossipChanged(m gossip.Member) {
 
 // serve starts the servers on the open listeners.
 func (n *Node) serve() {
+	n.serving = newServing(n)
 	view := clusterView{Sender: n.sender, node: n, dir: n.directory}
 	header := n.header()
 	client := grpc.NewServer(slices.Concat(
@@ -245,7 +242,7 @@ func (n *Node) serve() {
 	}))
 	stopRecipes := guarded.Register(client)
 	pontoonpb.RegisterAdminServer(client, &admin.Server{Cluster: view})
-	healthpb.RegisterHealthServer(client, health.NewServer())
+	healthpb.RegisterHealthServer(client, n.health)
 	reflection.Register(client)
 
 	guard := peers.Guard{Removed: n.roster.Removed, Reason: members.Removed}
@@ -258,11 +255,15 @@ func (n *Node) serve() {
 	n.servers.Peers(peer, n.peerListeners)
 	n.servers.Both(client, httpapi.New(httpapi.Options{
 		Probe: probe{n}, Ranges: localRanges{n.store, n}, Gatherer: n.registry, Pprof: n.cfg.EnablePprof, Timeout: probeTimeout, Gateway: n.gateway,
-	}), n.clientListeners)
+	}), n.clientListeners, n.serving.may)
 	n.servers.Pipe(client, n.gateway.Listener())
-	n.onClose(func() {
+	n.endStreams = func() { // they would outlast any grace
 		stopRecipes()
-		n.watch.Close() // its streams would outlast any grace
-		n.servers.Stop(serveGrace)
+		n.leases.Close()
+		n.watch.Close()
+	}
+	n.onClose(func() {
+		n.endStreams()
+		n.servers.Stop()
 	})
 }

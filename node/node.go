@@ -2,13 +2,13 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
 
 	"github.com/pontoon-kv/pontoon/leasesvc"
 	"github.com/pontoon-kv/pontoon/node/auth"
@@ -69,6 +69,9 @@ type Node struct {
 
 	clientListeners, peerListeners []net.Listener
 	servers                        *serve.Servers
+	serving                        *serving
+	health                         *health.Server
+	endStreams                     func() // those of clients that never end by themselves
 	gateway                        *gateway.Gateway
 	guard                          *auth.Guard
 	clientTLS, peerTLS             *secure.Side // nil: not encrypted
@@ -77,11 +80,12 @@ type Node struct {
 	closers []func() // run in reverse by Stop
 }
 
-// Start builds and starts a node. It returns once the listeners are open; the
-// node serves as soon as it finds a quorum (GET /readyz). cfg must be
+// Start builds and starts a node. It returns once the listeners are open;
+// clients are served as soon as a quorum is found, or a moment later without
+// one (GET /readyz tells). cfg must be
 // complete. ctx bounds the start only.
 func Start(ctx context.Context, cfg config.Config) (*Node, error) {
-	n := &Node{cfg: cfg, boot: rand.Uint64() | 1, registry: prometheus.NewRegistry(), failed: make(chan error, 1)}
+	n := &Node{cfg: cfg, boot: rand.Uint64() | 1, registry: prometheus.NewRegistry(), failed: make(chan error, 1), health: health.NewServer()}
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registerVersion(n.registry)
 	for _, step := range []func(context.Context) error{n.open, n.build, n.start} {
@@ -90,9 +94,6 @@ func Start(ctx context.Context, cfg config.Config) (*Node, error) {
 			return nil, err
 		}
 	}
-	cfg.Logger.Info("ready to serve client requests", "node", fmt.Sprintf("%x", uint64(n.members.Self)), "name", cfg.Name,
-		"cluster", fmt.Sprintf("%x", n.members.ID), "client_urls", cfg.ListenClientURLs, "peer_urls", cfg.ListenPeerURLs,
-		"version", version.Pontoon)
 	return n, nil
 }
 
@@ -159,15 +160,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.announcer.start()
 	n.custodian.start()
 	n.placement.Start()
-	return nil
-}
-
-// Stop hands leaderships over, ends what clients have open and stops. ctx
-// bounds the hand-over; what it cuts off is left to elections.
-func (n *Node) Stop(ctx context.Context) error {
-	n.store.TransferAll(ctx)
-	n.close()
-	n.cfg.Logger.Info("stopped")
+	n.serving.start()
 	return nil
 }
 

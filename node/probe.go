@@ -21,6 +21,9 @@ const probeKey = "health"
 
 // Read serves one read of a key.
 func (p probe) Read(ctx context.Context, serializable bool) error {
+	if !serializable && p.n.serving.stopping.Load() {
+		return errStopping
+	}
 	_, err := p.n.kv.Range(ctx, &pb.RangeRequest{Key: []byte(probeKey), KeysOnly: true, Serializable: serializable})
 	return err
 }

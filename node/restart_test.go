@@ -12,6 +12,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/pontoon-kv/pontoon/node"
 	"github.com/pontoon-kv/pontoon/node/config"
@@ -54,14 +55,11 @@ func TestSlowCleanStopSkipsNoRevision(t *testing.T) {
 	nd := c.nodes[0]
 	last := nd.put("a", "1")
 	ctx := within(t, 30*time.Second)
-	keep, err := nd.lease().LeaseKeepAlive(ctx) // a stream that only a grace ends
+	hold, err := healthpb.NewHealthClient(nd.conn).Watch(ctx, &healthpb.HealthCheckRequest{}) // a stream that only a grace ends
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := keep.Send(&pb.LeaseKeepAliveRequest{ID: 1}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := keep.Recv(); err != nil {
+	if _, err := hold.Recv(); err != nil {
 		t.Fatal(err)
 	}
 	nd.stop()

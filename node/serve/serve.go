@@ -157,11 +157,12 @@ func (s *Servers) Peers(srv *grpc.Server, ls []net.Listener) {
 	}
 }
 
-// Both serves gRPC and HTTP on the listeners.
-func (s *Servers) Both(srv *grpc.Server, handler http.Handler, ls []net.Listener) {
+// Both serves gRPC and HTTP on the listeners, from the moment that may is
+// closed; whoever connects before waits.
+func (s *Servers) Both(srv *grpc.Server, handler http.Handler, ls []net.Listener, may <-chan struct{}) {
 	s.grpc = append(s.grpc, srv)
 	for _, l := range ls {
-		open := track(l)
+		open := track(l, may)
 		m := cmux.New(open)
 		h2 := m.Match(cmux.HTTP2())
 		h1 := m.Match(cmux.HTTP1Fast())
@@ -194,11 +195,9 @@ func (s *Servers) run(serve func() error) {
 	})
 }
 
-// Stop ends every server; clients' requests in flight get grace to finish, the
-// servers between nodes run until then.
-func (s *Servers) Stop(grace time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
+// StopClients ends the servers that face clients: requests in flight get until
+// ctx ends to finish. The servers between nodes go on.
+func (s *Servers) StopClients(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, g := range s.grpc {
 		wg.Go(func() {
@@ -215,6 +214,27 @@ func (s *Servers) Stop(grace time.Duration) {
 		})
 	}
 	wg.Wait()
+}
+
+// StopPeers has other nodes open no streams any more, lets those that ended say
+// so, and ends the rest when ctx does.
+func (s *Servers) StopPeers(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, p := range s.peers {
+		wg.Go(func() {
+			stop := context.AfterFunc(ctx, p.Stop)
+			defer stop()
+			p.GracefulStop()
+		})
+	}
+	wg.Wait()
+}
+
+// Stop ends all servers at once.
+func (s *Servers) Stop() {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	s.StopClients(over)
 	for _, p := range s.peers {
 		p.Stop()
 	}

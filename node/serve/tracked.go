@@ -6,9 +6,13 @@ import (
 )
 
 // tracked is a listener that can close what it accepted: a connection that
-// never says a word belongs to no server yet, and nothing else would end it.
+// never says a word belongs to no server yet, and nothing else would end it. It
+// accepts nothing before it may; connections wait meanwhile.
 type tracked struct {
 	net.Listener
+	may  <-chan struct{}
+	over chan struct{}
+	once sync.Once
 
 	mu     sync.Mutex
 	conns  map[*trackedConn]struct{}
@@ -20,12 +24,17 @@ type trackedConn struct {
 	from *tracked
 }
 
-func track(l net.Listener) *tracked {
-	return &tracked{Listener: l, conns: map[*trackedConn]struct{}{}}
+func track(l net.Listener, may <-chan struct{}) *tracked {
+	return &tracked{Listener: l, may: may, over: make(chan struct{}), conns: map[*trackedConn]struct{}{}}
 }
 
 // Accept implements net.Listener.
 func (t *tracked) Accept() (net.Conn, error) {
+	select {
+	case <-t.may:
+	case <-t.over:
+		return nil, net.ErrClosed
+	}
 	c, err := t.Listener.Accept()
 	if err != nil {
 		return nil, err
@@ -47,6 +56,12 @@ func (c *trackedConn) Close() error {
 	delete(c.from.conns, c)
 	c.from.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// Close implements net.Listener.
+func (t *tracked) Close() error {
+	t.once.Do(func() { close(t.over) })
+	return t.Listener.Close()
 }
 
 // closeConns closes what is still open, and what is accepted from now on.

@@ -2,6 +2,8 @@ package transport
 
 import (
 	"context"
+	"errors"
+	"io"
 	"runtime"
 	"sync"
 	"time"
@@ -93,9 +95,10 @@ func (c *caller) abandon(k *call, cause error) (*pontoonpb.RangeReply, error) {
 	return nil, lost(k.op, sent, cause)
 }
 
-// lost is the typed error of a call whose reply will not come (P34).
+// lost is the typed error of a call whose reply will not come (P34). A stream
+// that the peer ended well had answered all that was begun.
 func lost(op *pontoonpb.RangeOp, sent bool, cause error) error {
-	if sent && Writes(op) {
+	if sent && Writes(op) && !errors.Is(cause, io.EOF) {
 		return proto.Errorf(pontoonpb.RangeErrorCode_AMBIGUOUS, "reply lost: %v", cause)
 	}
 	return unavailable("not answered: %v", cause)

@@ -21,6 +21,8 @@
 //	   sends it again; an operation that does not fit is refused unsent.
 //	I2 A call that failed says whether it may have reached the peer: AMBIGUOUS
 //	   only for writes handed to a stream, everything else is safe to resend (P34).
+//	   A node that drains answers what it began and ends the stream well, which
+//	   says that it began nothing else.
 //	I3 The closed updates of one stream are complete and in order; a new stream
 //	   starts with a fresh call of ClosedUpdates (P19).
 //	I4 A frame of another cluster ends the stream.

@@ -68,7 +68,9 @@ func (s *Server) Raft(stream grpc.ClientStreamingServer[pontoonpb.RaftFrame, pon
 	return status.Error(codes.Unavailable, "node is stopping")
 }
 
-// Ops runs the operations of one peer and answers as they finish.
+// Ops runs the operations of one peer and answers as they finish. A stream that
+// ends well, as when the node drains, leaves no doubt: what was not answered was
+// not begun (I2).
 func (s *Server) Ops(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoonpb.OpReplyFrame]) error {
 	t := s.t
 	md, _ := metadata.FromIncomingContext(stream.Context())
@@ -83,6 +85,10 @@ func (s *Server) Ops(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoonp
 	stop := context.AfterFunc(t.ctx, cancel)
 	defer stop()
 	c := &callee{t: t, ctx: ctx, running: map[uint64]context.CancelFunc{}, wake: make(chan struct{}, 1)}
+	if !t.enter() {
+		return nil
+	}
+	defer t.callees.Done()
 	go c.read(stream, cancel)
 	err = c.write(stream)
 	cancel()
@@ -104,9 +110,10 @@ type callee struct {
 	wg   sync.WaitGroup
 	wake chan struct{}
 
-	mu      sync.Mutex
-	running map[uint64]context.CancelFunc
-	replies []*pontoonpb.OpReply
+	mu       sync.Mutex
+	running  map[uint64]context.CancelFunc
+	replies  []*pontoonpb.OpReply
+	draining bool // nothing is begun any more
 }
 
 func (c *callee) read(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoonpb.OpReplyFrame], end context.CancelFunc) {
@@ -139,6 +146,11 @@ func (c *callee) start(call *pontoonpb.OpCall) {
 		ctx, cancel = context.WithCancel(c.ctx)
 	}
 	c.mu.Lock()
+	if c.draining {
+		c.mu.Unlock()
+		cancel()
+		return
+	}
 	if c.ctx.Err() != nil || len(c.running) >= c.t.opts.CallQueue {
 		c.mu.Unlock()
 		cancel()
@@ -167,8 +179,10 @@ func (c *callee) answer(id uint64, reply *pontoonpb.RangeReply) {
 	}
 }
 
-// write sends the replies that wait, frame by frame.
+// write sends the replies that wait, frame by frame, until all is answered that
+// was begun before the node drains.
 func (c *callee) write(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoonpb.OpReplyFrame]) error {
+	drain := c.t.draining
 	for {
 		c.mu.Lock()
 		n, bytes := 0, 0
@@ -187,11 +201,26 @@ func (c *callee) write(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoo
 			}
 			continue
 		}
+		if c.answered() {
+			return nil
+		}
 		select {
+		case <-drain:
+			drain = nil
+			c.mu.Lock()
+			c.draining = true
+			c.mu.Unlock()
 		case <-c.wake:
 			runtime.Gosched() // what is about to be answered goes along
 		case <-c.ctx.Done():
 			return status.FromContextError(c.ctx.Err()).Err()
 		}
 	}
+}
+
+// answered reports whether a draining stream has nothing left to answer.
+func (c *callee) answered() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draining && len(c.running) == 0 && len(c.replies) == 0
 }

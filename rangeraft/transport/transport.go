@@ -22,9 +22,13 @@ type Transport struct {
 	pool    pool
 	pace    pacer
 
-	mu     sync.Mutex
-	closed bool
-	peers  map[proto.NodeID]*peer
+	draining chan struct{}  // closed by Drain
+	callees  sync.WaitGroup // incoming Ops streams
+
+	mu      sync.Mutex
+	closed  bool
+	drained bool
+	peers   map[proto.NodeID]*peer
 }
 
 // peer is the outgoing side to one node.
@@ -39,7 +43,7 @@ func New(opts Options) (*Transport, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &Transport{opts: opts, ctx: ctx, cancel: cancel, peers: map[proto.NodeID]*peer{}}
+	t := &Transport{opts: opts, ctx: ctx, cancel: cancel, peers: map[proto.NodeID]*peer{}, draining: make(chan struct{})}
 	t.pace.bytesPerSecond = opts.SnapshotBytesPerSecond
 	return t, nil
 }

@@ -262,6 +262,56 @@ func TestFateOfLostCalls_P34(t *testing.T) {
 	}
 }
 
+// P34: a node that drains answers what it began; what reached it later was not
+// begun, and is safe to send elsewhere.
+func TestDrainLeavesNoDoubt_P34(t *testing.T) {
+	a, b := newPair(t, 7)
+	begun, finish := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b.do = func(context.Context, *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+		once.Do(func() { close(begun) })
+		<-finish
+		return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Write{Write: &pontoonpb.WriteReply{Revision: 5}}}
+	}
+	type result struct {
+		reply *pontoonpb.RangeReply
+		err   error
+	}
+	call := func() <-chan result {
+		done := make(chan result, 1)
+		go func() {
+			reply, err := a.tr.Call(testContext(t), 2, writeOp())
+			done <- result{reply, err}
+		}()
+		return done
+	}
+	first := call()
+	<-begun
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		b.tr.Drain(testContext(t))
+	}()
+	<-b.tr.draining
+	// Sent while the first is still at work: it must not be begun.
+	wait(t, "the stream to begin nothing any more", func() bool {
+		select {
+		case late := <-call():
+			return proto.HasCode(late.err, pontoonpb.RangeErrorCode_UNAVAILABLE)
+		case <-time.After(20 * time.Millisecond):
+			close(finish)
+			return true
+		}
+	})
+	if r := <-first; r.err != nil || r.reply.GetWrite().Revision != 5 {
+		t.Errorf("what was begun: %v, %v", r.reply, r.err)
+	}
+	<-drained
+	if r := <-call(); !proto.HasCode(r.err, pontoonpb.RangeErrorCode_UNAVAILABLE) {
+		t.Errorf("after the drain: %v, %v", r.reply, r.err)
+	}
+}
+
 func TestCancelReachesThePeer(t *testing.T) {
 	a, b := newPair(t, 7)
 	begun, canceled := make(chan struct{}), make(chan struct{})

@@ -1,0 +1,118 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/node/version"
+)
+
+const (
+	// serveGrace is how long requests in flight may take while servers stop.
+	serveGrace = 3 * time.Second
+	// drainGrace is how long other nodes' operations may take then.
+	drainGrace = time.Second
+	// leaveGrace is how long the ends of their streams may take to reach them.
+	leaveGrace = 200 * time.Millisecond
+	// readyTimeout and readyPause space the tries to serve a first read.
+	readyTimeout = time.Second
+	readyPause   = 5 * time.Millisecond
+)
+
+// elections is how many election timeouts a node without a quorum waits before
+// it serves clients nevertheless: what needs no quorum can be asked then.
+const elections = 3
+
+// serving opens and closes the doors to clients.
+type serving struct {
+	node     *Node
+	may      chan struct{} // closed: clients are let in
+	stopping atomic.Bool
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+}
+
+func newServing(n *Node) *serving {
+	s := &serving{node: n, may: make(chan struct{}), cancel: func() {}}
+	n.onClose(s.close)
+	return s
+}
+
+// start lets clients in once this node has served a read of its own: whoever
+// comes earlier would wait longer here than at another node.
+func (s *serving) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.cancel = cancel
+	limit := time.After(elections * s.node.cfg.ElectionTimeout)
+	ready := make(chan struct{})
+	s.wg.Go(func() {
+		defer close(ready)
+		for !s.try(ctx) {
+			select {
+			case <-time.After(readyPause):
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	s.wg.Go(func() {
+		select {
+		case <-ready:
+		case <-limit:
+			s.node.cfg.Logger.Warn("no quorum found yet, clients are served without")
+		case <-ctx.Done():
+			return
+		}
+		s.letIn()
+	})
+}
+
+func (s *serving) try(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	return probe{s.node}.Read(ctx, false) == nil
+}
+
+func (s *serving) letIn() {
+	close(s.may)
+	n := s.node
+	n.cfg.Logger.Info("ready to serve client requests", "node", fmt.Sprintf("%x", uint64(n.members.Self)), "name", n.cfg.Name,
+		"cluster", fmt.Sprintf("%x", n.members.ID), "client_urls", n.cfg.ListenClientURLs, "peer_urls", n.cfg.ListenPeerURLs,
+		"version", version.Pontoon)
+}
+
+func (s *serving) close() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+// errStopping fails the probes of a node that stops, so that nobody new is sent
+// to it.
+var errStopping = errors.New("this node is stopping")
+
+// Stop hands leaderships over, lets requests in flight finish, has clients and
+// other nodes go elsewhere, and stops. ctx bounds all of that; what it cuts off
+// is left to elections and retries.
+func (n *Node) Stop(ctx context.Context) error {
+	n.serving.stopping.Store(true)
+	n.health.Shutdown()
+	n.store.TransferAll(ctx)
+	n.endStreams()
+	grace, cancel := context.WithTimeout(ctx, serveGrace)
+	n.servers.StopClients(grace)
+	cancel()
+	n.store.TransferAll(ctx) // what others handed over meanwhile
+	drain, cancel := context.WithTimeout(ctx, drainGrace)
+	n.store.Transport().Drain(drain)
+	cancel()
+	leave, cancel := context.WithTimeout(ctx, leaveGrace)
+	n.servers.StopPeers(leave)
+	cancel()
+	n.close()
+	n.cfg.Logger.Info("stopped")
+	return nil
+}
