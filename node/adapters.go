@@ -88,11 +88,18 @@ type rootEvents struct {
 	*sequencer.Server
 	redirect func(proto.NodeID)
 	self     proto.NodeID
+	moved    func() // the root range was gained or lost
 }
 
 func (r rootEvents) Gained(term proto.Term, confirm rangeraft.LeaseCheck, limit proto.Revision, epochs rangeraft.Epochs) {
 	r.Server.Gained(term, sequencer.Confirm(confirm), limit, sequencer.Epochs(epochs))
 	r.redirect(r.self)
+	r.moved()
+}
+
+func (r rootEvents) Lost(term proto.Term) {
+	r.Server.Lost(term)
+	r.moved()
 }
 
 func (r rootEvents) Applied(limit proto.Revision, epochs rangeraft.Epochs) {

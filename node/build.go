@@ -80,7 +80,7 @@ func (n *Node) openStore(fresh bool) (err error) {
 	n.store, err = rangeraft.Open(rangeraft.Options{
 		NodeID: n.members.Self, ClusterID: n.members.ID, Engine: n.engine,
 		Sequencer: numbers{n.numbers}, LeaseHome: home, Resolver: n.sender, Lessor: n.lessor,
-		Root:      rootEvents{Server: n.sequencer, redirect: n.numbers.Redirect, self: n.members.Self},
+		Root:      rootEvents{Server: n.sequencer, redirect: n.numbers.Redirect, self: n.members.Self, moved: func() { n.placement.Wake() }},
 		Directory: n.publisher, Peers: n.peers, Logger: n.cfg.Logger, Registerer: n.registry,
 		Fresh: fresh, DisableLeaderLease: !n.cfg.LeaderLease,
 		TickInterval: n.cfg.HeartbeatInterval, ElectionTicks: int(n.cfg.ElectionTimeout / n.cfg.HeartbeatInterval),

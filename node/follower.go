@@ -46,6 +46,8 @@ func (n *Node) membersChanged(all []*pontoonpb.NodeRecord) {
 	if n.roster.Removed(n.members.Self) {
 		n.fail(errRemoved)
 	}
+	n.placement.Wake()
+	n.gossip.Nudge()
 }
 
 // reach takes in where a node is.

@@ -53,11 +53,11 @@ func (p *peerService) Report(_ context.Context, r *pontoonpb.ReportRequest) (*po
 	return p.node.report(), nil
 }
 
-func (p *peerService) Place(ctx context.Context, r *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
+func (p *peerService) Place(_ context.Context, r *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
 	if err := p.checkCluster(r.ClusterId); err != nil {
 		return nil, err
 	}
-	return p.node.place(ctx, r)
+	return p.node.placement.Place(r), nil
 }
 
 // Join serves nodes that have no id yet, or come back. Where one says it is now

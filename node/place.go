@@ -53,16 +53,11 @@ func (c clusterView) Place(ctx context.Context, req *pontoonpb.PlaceRequest) (*p
 
 func (c clusterView) placeAt(ctx context.Context, at proto.NodeID, req *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
 	if at == c.node.members.Self {
-		return c.node.place(ctx, req)
+		return c.node.placement.Place(req), nil
 	}
 	conn, err := c.node.peers.Conn(at)
 	if err != nil {
 		return nil, err
 	}
 	return pontoonpb.NewPeerClient(conn).Place(ctx, req)
-}
-
-// place serves a request to the placement driver of this node.
-func (n *Node) place(_ context.Context, req *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
-	return n.placement.Place(req), nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/pontoon-kv/pontoon/placement/driver"
-	"github.com/pontoon-kv/pontoon/placement/gossip"
 	"github.com/pontoon-kv/pontoon/placement/roster"
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -16,7 +15,7 @@ func (n *Node) openPlacement() (err error) {
 	p := placementPorts{n}
 	n.placement, err = driver.New(driver.Options{
 		ClusterID: n.members.ID, Reports: p, Sender: n.sender, Transport: n.store, Roster: roster.New(n.sender),
-		Liveness: p, Ranges: n.directory, Root: p, Logger: n.cfg.Logger, Registerer: n.registry,
+		Liveness: p.node.attendance, Ranges: n.directory, Root: p, Logger: n.cfg.Logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return err
@@ -40,15 +39,10 @@ func (p placementPorts) Reports(ctx context.Context, id proto.NodeID) (*pontoonp
 	return pontoonpb.NewPeerClient(conn).Report(ctx, &pontoonpb.ReportRequest{ClusterId: p.node.members.ID})
 }
 
-// Live says whether a node answers gossip.
-func (p placementPorts) Live(id proto.NodeID) bool {
-	m, ok := p.node.gossip.Member(id)
-	return id == p.node.members.Self || ok && m.State == gossip.Live
-}
-
-// Leading says whether this node leads the root range.
+// Leading says whether this node leads the root range. A node that stops no
+// longer drives: it would work against its own hand-over.
 func (p placementPorts) Leading() bool {
-	return p.node.store.Leader(proto.RootRange) == p.node.members.Self
+	return p.node.store.Leader(proto.RootRange) == p.node.members.Self && !p.node.serving.stopping.Load()
 }
 
 // Leader returns the node that leads the root range.

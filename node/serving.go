@@ -100,11 +100,9 @@ var errStopping = errors.New("this node is stopping")
 func (n *Node) Stop(ctx context.Context) error {
 	n.serving.stopping.Store(true)
 	n.health.Shutdown()
+	n.placement.Close()
 	n.store.TransferAll(ctx)
-	n.endStreams()
-	grace, cancel := context.WithTimeout(ctx, serveGrace)
-	n.servers.StopClients(grace)
-	cancel()
+	n.sendClientsAway(ctx)
 	n.store.TransferAll(ctx) // what others handed over meanwhile
 	drain, cancel := context.WithTimeout(ctx, drainGrace)
 	n.store.Transport().Drain(drain)
@@ -115,4 +113,18 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.close()
 	n.cfg.Logger.Info("stopped")
 	return nil
+}
+
+// farewell has clients go elsewhere for good: this node holds nothing any more.
+func (n *Node) farewell() {
+	n.serving.stopping.Store(true)
+	n.health.Shutdown()
+	n.sendClientsAway(context.Background())
+}
+
+func (n *Node) sendClientsAway(ctx context.Context) {
+	n.endStreams()
+	ctx, cancel := context.WithTimeout(ctx, serveGrace)
+	defer cancel()
+	n.servers.StopClients(ctx)
 }

@@ -32,7 +32,7 @@ func (c *Cluster) MemberAdd(ctx context.Context, r *pb.MemberAddRequest) (*pb.Me
 	if err != nil {
 		return nil, proto.ClientError(err)
 	}
-	list, err := c.list(ctx, false)
+	list, err := c.list(ctx, true)
 	return &pb.MemberAddResponse{Header: c.Header.Header(0), Member: member(added), Members: list}, err
 }
 
@@ -41,7 +41,7 @@ func (c *Cluster) MemberRemove(ctx context.Context, r *pb.MemberRemoveRequest) (
 	if err := c.Members.Leave(ctx, proto.NodeID(r.ID)); err != nil {
 		return nil, proto.ClientError(err)
 	}
-	list, err := c.list(ctx, false)
+	list, err := c.list(ctx, true)
 	return &pb.MemberRemoveResponse{Header: c.Header.Header(0), Members: list}, err
 }
 
@@ -50,7 +50,7 @@ func (c *Cluster) MemberUpdate(ctx context.Context, r *pb.MemberUpdateRequest) (
 	if err := c.Members.Update(ctx, proto.NodeID(r.ID), r.PeerURLs); err != nil {
 		return nil, proto.ClientError(err)
 	}
-	list, err := c.list(ctx, false)
+	list, err := c.list(ctx, true)
 	return &pb.MemberUpdateResponse{Header: c.Header.Header(0), Members: list}, err
 }
 
@@ -59,7 +59,7 @@ func (c *Cluster) MemberPromote(ctx context.Context, r *pb.MemberPromoteRequest)
 	if err := c.Members.Promote(ctx, proto.NodeID(r.ID)); err != nil {
 		return nil, proto.ClientError(err)
 	}
-	list, err := c.list(ctx, false)
+	list, err := c.list(ctx, true)
 	return &pb.MemberPromoteResponse{Header: c.Header.Header(0), Members: list}, err
 }
 

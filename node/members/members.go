@@ -17,9 +17,8 @@ import (
 // as in etcd.
 const HealthInterval = 5 * time.Second
 
-// leaveWait is how long MemberRemove waits for a member to become empty before
-// it answers; emptying goes on after it.
-const leaveWait = 3 * time.Second
+// leaveWait is how long a removal waits for a member to take its leave.
+const leaveWait = 4 * time.Second
 
 // Options configure Members.
 type Options struct {
@@ -131,7 +130,8 @@ func holderBeside(all []*pontoonpb.NodeRecord, id proto.NodeID) bool {
 }
 
 // Remove takes a member out for good. It is refused while the member holds
-// replicas; force gives those up that every range can do without.
+// replicas; force gives those up that every range can do without. A member that
+// answers takes its leave itself, so that its clients go elsewhere first.
 func (m *Members) Remove(ctx context.Context, id proto.NodeID, force bool) error {
 	all, err := m.opts.Records.Nodes(ctx)
 	if err != nil {
@@ -141,22 +141,64 @@ func (m *Members) Remove(ctx context.Context, id proto.NodeID, force bool) error
 	if err := standing(r, id); err != nil {
 		return err
 	}
+	live := m.opts.Observer.Live(id)
 	n, err := m.held(ctx, id)
 	switch {
 	case err != nil:
 		return err
 	case n > 0 && !force:
 		return refused("node %s holds %d replicas: drain it first, or force its removal if it is lost", r.Name, n)
-	case n > 0 && m.opts.Observer.Live(id):
+	case n > 0 && live:
 		return refused("node %s answers and holds %d replicas: drain it instead of forcing its removal", r.Name, n)
 	case n > 0:
 		if err := m.quorate(ctx, id); err != nil {
 			return err
 		}
-	case len(Active(all)) == 1:
+	case !holderBeside(all, id):
 		return refused("node %s is the last one", r.Name)
 	}
+	if live && r.Name != "" {
+		if err := m.dismiss(ctx, id); err != nil {
+			return err
+		}
+		if m.awaitRemoved(ctx, id) {
+			return nil
+		}
+		m.opts.Logger.Warn("node does not take its leave, and is removed without", "node", uint64(id))
+	}
 	return m.bury(ctx, id)
+}
+
+// dismiss has a member leave as soon as it holds nothing.
+func (m *Members) dismiss(ctx context.Context, id proto.NodeID) error {
+	_, err := m.change(ctx, func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+		r := Find(all, id)
+		if r == nil || r.State == pontoonpb.NodeState_NODE_REMOVED {
+			return nil, nil
+		}
+		next := clone(r)
+		next.State, next.Leaving = pontoonpb.NodeState_NODE_DRAINING, true
+		return next, nil
+	})
+	return err
+}
+
+// awaitRemoved gives a leaving member a moment.
+func (m *Members) awaitRemoved(ctx context.Context, id proto.NodeID) bool {
+	ctx, cancel := context.WithTimeout(ctx, leaveWait)
+	defer cancel()
+	poll := time.NewTicker(leaveWait / 30)
+	defer poll.Stop()
+	for {
+		if m.opts.Cache.Refresh(ctx) == nil && m.opts.Cache.Removed(id) {
+			return true
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // bury marks a member as removed.
@@ -214,51 +256,40 @@ func (m *Members) Leave(ctx context.Context, id proto.NodeID) error {
 		}
 		return m.bury(ctx, id)
 	}
-	m.awaitEmpty(ctx, id)
+	m.awaitRemoved(ctx, id)
 	return nil
 }
 
-// awaitEmpty gives a leaving member a moment, so that small ones are gone when
-// the caller hears of it.
-func (m *Members) awaitEmpty(ctx context.Context, id proto.NodeID) {
-	ctx, cancel := context.WithTimeout(ctx, leaveWait)
-	defer cancel()
-	poll := time.NewTicker(leaveWait / 20)
-	defer poll.Stop()
-	for {
-		if done, err := m.settle(ctx, id); done || err != nil {
-			return
-		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// Settle removes the leaving members that became empty, or died so that all
-// ranges can do without them. It is called beside the root range's leader.
+// Settle removes the leaving members that died so that all ranges can do
+// without them. It is called beside the root range's leader.
 func (m *Members) Settle(ctx context.Context) {
 	for _, r := range m.opts.Cache.Nodes() {
-		if !r.Leaving || r.State == pontoonpb.NodeState_NODE_REMOVED {
+		id := proto.NodeID(r.NodeId)
+		if !r.Leaving || r.State == pontoonpb.NodeState_NODE_REMOVED || m.opts.Observer.Live(id) {
 			continue
 		}
-		if _, err := m.settle(ctx, proto.NodeID(r.NodeId)); err != nil && ctx.Err() == nil {
+		err := m.quorate(ctx, id)
+		if err == nil {
+			err = m.bury(ctx, id)
+		}
+		if err != nil && ctx.Err() == nil {
 			m.opts.Logger.Debug("leaving node not removed yet", "node", r.NodeId, "error", err)
 		}
 	}
 }
 
-func (m *Members) settle(ctx context.Context, id proto.NodeID) (done bool, err error) {
-	n, err := m.held(ctx, id)
-	if err != nil {
-		return false, err
-	}
-	if n > 0 && (m.opts.Observer.Live(id) || m.quorate(ctx, id) != nil) {
+// TakeLeave removes this node if it is to leave and holds nothing: farewell is
+// called before, and sends its clients elsewhere. It reports whether the node is
+// gone.
+func (m *Members) TakeLeave(ctx context.Context, self proto.NodeID, farewell func()) (bool, error) {
+	if r := m.opts.Cache.Node(self); r == nil || !r.Leaving || r.State == pontoonpb.NodeState_NODE_REMOVED {
 		return false, nil
 	}
-	return true, m.bury(ctx, id)
+	if n, err := m.held(ctx, self); err != nil || n > 0 {
+		return false, err
+	}
+	farewell()
+	return true, m.bury(ctx, self)
 }
 
 // change decides over the records, writes, and lets this node know at once.

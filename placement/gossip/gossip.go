@@ -85,6 +85,7 @@ type Gossip struct {
 	transport *transport
 	list      *memberlist.Memberlist
 	stop      chan struct{}
+	nudge     chan struct{}
 	wg        sync.WaitGroup
 
 	mu      sync.Mutex
@@ -98,7 +99,7 @@ func New(opts Options) (*Gossip, error) {
 	}
 	g := &Gossip{
 		opts: opts, transport: newTransport(opts.Node, opts.Peers),
-		stop: make(chan struct{}), members: map[proto.NodeID]Member{},
+		stop: make(chan struct{}), nudge: make(chan struct{}, 1), members: map[proto.NodeID]Member{},
 	}
 	g.transport.onSuspicion = g.suspicion
 	list, err := memberlist.Create(g.config())
@@ -202,9 +203,19 @@ func (g *Gossip) run() {
 		}
 		select {
 		case <-t.C:
+		case <-g.nudge:
 		case <-g.stop:
 			return
 		}
+	}
+}
+
+// Nudge spreads the own meta soon, because it changed in a way that others wait
+// for. It does not block.
+func (g *Gossip) Nudge() {
+	select {
+	case g.nudge <- struct{}{}:
+	default:
 	}
 }
 

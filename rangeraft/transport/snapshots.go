@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -138,9 +139,14 @@ func (s *Server) RaftSnapshot(stream grpc.ClientStreamingServer[pontoonpb.Snapsh
 	return stream.SendAndClose(&pontoonpb.SnapshotAck{})
 }
 
+// SetSnapshotRate changes how many bytes of raft snapshots leave per second.
+func (t *Transport) SetSnapshotRate(bytesPerSecond int64) {
+	t.pace.bytesPerSecond.Store(max(1, bytesPerSecond))
+}
+
 // pacer spreads bytes over time: a token bucket of one second.
 type pacer struct {
-	bytesPerSecond int
+	bytesPerSecond atomic.Int64
 
 	mu   sync.Mutex
 	free time.Time // when everything taken so far is paid for
@@ -153,7 +159,7 @@ func (p *pacer) take(ctx context.Context, bytes int) error {
 		p.free = now
 	}
 	wait := p.free.Sub(now)
-	p.free = p.free.Add(time.Duration(bytes) * time.Second / time.Duration(p.bytesPerSecond))
+	p.free = p.free.Add(time.Duration(bytes) * time.Second / time.Duration(p.bytesPerSecond.Load()))
 	p.mu.Unlock()
 	if wait < 10*time.Millisecond {
 		return ctx.Err()

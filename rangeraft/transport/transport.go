@@ -44,7 +44,7 @@ func New(opts Options) (*Transport, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &Transport{opts: opts, ctx: ctx, cancel: cancel, peers: map[proto.NodeID]*peer{}, draining: make(chan struct{})}
-	t.pace.bytesPerSecond = opts.SnapshotBytesPerSecond
+	t.SetSnapshotRate(int64(opts.SnapshotBytesPerSecond))
 	return t, nil
 }
 
