@@ -176,7 +176,7 @@ func (n *Node) build(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	n.onClose(func() { n.gossip.Close() })
+	n.onClose(n.leaveGossip)
 	n.guard, err = auth.NewGuard(n.sender, authEpochs{n.numbers}, auth.Options{
 		Token: n.cfg.AuthToken, TokenTTL: n.cfg.AuthTokenTTL, BcryptCost: n.cfg.BcryptCost, ClientCertAuth: n.clientTLS.ClientCertAuth(), Logger: n.cfg.Logger,
 	})

@@ -80,12 +80,14 @@ const (
 type announcer struct {
 	n      *Node
 	doubt  chan struct{}
+	heard  chan struct{} // closed once the others were told for the first time
+	once   sync.Once
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
 func newAnnouncer(n *Node) *announcer {
-	return &announcer{n: n, doubt: make(chan struct{}, 1), cancel: func() {}}
+	return &announcer{n: n, doubt: make(chan struct{}, 1), heard: make(chan struct{}), cancel: func() {}}
 }
 
 // refused tells that a peer turned this node away. It does not block.
@@ -150,6 +152,7 @@ func (a *announcer) tell(ctx context.Context) bool {
 	}
 	record, err := n.membership.Join(ctx, req)
 	others.Wait()
+	a.once.Do(func() { close(a.heard) })
 	if err != nil {
 		n.cfg.Logger.Debug("telling the cluster of this node", "error", err)
 		return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -48,6 +49,7 @@ type Node struct {
 	directory *directory.Directory
 	publisher *directory.Publisher
 	gossip    *gossip.Gossip
+	gossiping sync.Once // its end
 	sender    *router.Sender
 	kv        *router.KV
 	watch     *watchmux.Service

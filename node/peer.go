@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -73,6 +74,7 @@ func (p *peerService) Join(ctx context.Context, r *pontoonpb.JoinRequest) (*pont
 	}
 	if id := proto.NodeID(r.NodeId); id != 0 && id != n.members.Self && n.roster.Node(id) != nil {
 		n.reach(id, r.PeerUrls[0])
+		n.cameBack(ctx, id)
 	}
 	record, err := n.membership.Join(ctx, r)
 	reply := &pontoonpb.JoinReply{ClusterId: n.members.ID, Node: record, Nodes: n.roster.Nodes()}
@@ -88,6 +90,21 @@ func (p *peerService) Join(ctx context.Context, r *pontoonpb.JoinRequest) (*pont
 		reply.Ranges = append(reply.Ranges, d)
 	}
 	return reply, nil
+}
+
+// cameBackTimeout bounds the wait for a connection to a node that came back.
+const cameBackTimeout = 300 * time.Millisecond
+
+// cameBack connects to a node that says it is there, instead of waiting for a
+// backoff to end: it counts on being reached once it was answered.
+func (n *Node) cameBack(ctx context.Context, id proto.NodeID) {
+	if n.roster.Removed(id) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, cameBackTimeout)
+	defer cancel()
+	n.peers.Retry(ctx, id)
+	n.store.Transport().Retry(id)
 }
 
 func (p *peerService) checkCluster(id uint64) error {

@@ -18,6 +18,7 @@ type prober struct {
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
+	written []int64 // revisions
 	last    time.Time
 	gap     time.Duration
 	done    int
@@ -58,16 +59,16 @@ func (p *prober) run(ctx context.Context) {
 		}
 		key := []string{"a", "z"}[i%2] // two ranges
 		request, cancel := context.WithTimeout(ctx, 10*time.Second)
-		_, err := p.client.Put(request, key, fmt.Sprint(i))
+		resp, err := p.client.Put(request, key, fmt.Sprint(i))
 		cancel()
 		if ctx.Err() != nil {
 			return
 		}
-		p.note(err)
+		p.note(resp, err)
 	}
 }
 
-func (p *prober) note(err error) {
+func (p *prober) note(resp *clientv3.PutResponse, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
@@ -77,6 +78,7 @@ func (p *prober) note(err error) {
 		return
 	}
 	p.done++
+	p.written = append(p.written, resp.Header.Revision)
 	p.gap = max(p.gap, time.Since(p.last))
 	p.last = time.Now()
 }
@@ -155,7 +157,7 @@ func TestRollingRestartFailsNothing(t *testing.T) {
 	if err != nil || len(resp.Kvs) != 1 {
 		t.Fatal("the lease did not live: ", resp, err)
 	}
-	wait(t, "the watch to have seen every revision", func() bool { return seen.complete(resp.Header.Revision) })
+	wait(t, "the watch to have seen every write", func() bool { return seen.all(p.written) })
 }
 
 // seenKeys is what a watch delivered.
@@ -181,9 +183,14 @@ func (s *seenKeys) follow(watch clientv3.WatchChan) {
 	}
 }
 
-// complete reports whether all revisions from 2 to rev were seen.
-func (s *seenKeys) complete(rev int64) bool {
+// all reports whether these revisions were seen, and the watch went on.
+func (s *seenKeys) all(revs []int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.bad == nil && int64(len(s.revs)) >= rev-1
+	for _, rev := range revs {
+		if !s.revs[rev] {
+			return false
+		}
+	}
+	return s.bad == nil
 }

@@ -42,8 +42,10 @@ func newServing(n *Node) *serving {
 	return s
 }
 
-// start lets clients in once this node has served a read of its own: whoever
-// comes earlier would wait longer here than at another node.
+// start lets clients in once this node has served a read of its own, and the
+// others know that it is there: whoever comes earlier would wait longer here
+// than at another node, and whoever restarts the next node then would take the
+// quorum away.
 func (s *serving) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
@@ -58,6 +60,10 @@ func (s *serving) start() {
 				return
 			}
 		}
+		select {
+		case <-s.node.announcer.heard:
+		case <-ctx.Done():
+		}
 	})
 	s.wg.Go(func() {
 		select {
@@ -65,9 +71,10 @@ func (s *serving) start() {
 		case <-limit:
 			s.node.cfg.Logger.Warn("no quorum found yet, clients are served without")
 		case <-ctx.Done():
-			return
 		}
-		s.letIn()
+		if ctx.Err() == nil {
+			s.letIn()
+		}
 	})
 }
 
@@ -103,7 +110,10 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.placement.Close()
 	n.store.TransferAll(ctx)
 	n.sendClientsAway(ctx)
-	n.store.TransferAll(ctx) // what others handed over meanwhile
+	// From here on nobody counts on this node. What was handed to it meanwhile
+	// goes on to the others.
+	n.leaveGossip()
+	n.store.TransferAll(ctx)
 	drain, cancel := context.WithTimeout(ctx, drainGrace)
 	n.store.Transport().Drain(drain)
 	cancel()
@@ -113,6 +123,16 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.close()
 	n.cfg.Logger.Info("stopped")
 	return nil
+}
+
+// leaveGossip lets the others know that this node goes. It comes after its
+// clients went: the others resolve what a node that is gone had under way (P32).
+func (n *Node) leaveGossip() {
+	n.gossiping.Do(func() {
+		if err := n.gossip.Close(); err != nil {
+			n.cfg.Logger.Debug("leaving gossip", "error", err)
+		}
+	})
 }
 
 // farewell has clients go elsewhere for good: this node holds nothing any more.

@@ -142,7 +142,7 @@ func (s *Store) TransferAll(ctx context.Context) {
 }
 
 func (r *Replica) transferAway(ctx context.Context) {
-	if r.servingTerm.Load() == 0 {
+	if !r.awaitServing(ctx) {
 		return
 	}
 	if r.single() {
@@ -170,6 +170,29 @@ func (r *Replica) transferAway(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// awaitServing waits while this replica leads and does not serve yet: its
+// leadership has to be handed over, too. False: it does not lead.
+func (r *Replica) awaitServing(ctx context.Context) bool {
+	poll := time.NewTicker(max(time.Millisecond, r.s.opts.TickInterval/20))
+	defer poll.Stop()
+	limit := r.s.after(r.s.opts.electionTimeout())
+	for r.servingTerm.Load() == 0 {
+		if r.leaderNode.Load() != uint64(r.s.opts.NodeID) {
+			return false
+		}
+		select {
+		case <-poll.C:
+		case <-limit:
+			return false
+		case <-ctx.Done():
+			return false
+		case <-r.s.ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 // retire leaves the exact next number in the log where no other replica takes

@@ -78,12 +78,13 @@ func (m *Members) Promote(ctx context.Context, id proto.NodeID) error {
 
 // Join serves a node that wants to belong to the cluster, or tells of itself.
 func (m *Members) Join(ctx context.Context, req *pontoonpb.JoinRequest) (*pontoonpb.NodeRecord, error) {
-	if req.NodeId != 0 {
-		// A removal is final, so it needs no quorum to be told (M1).
-		if have := Find(m.opts.Cache.Nodes(), proto.NodeID(req.NodeId)); have != nil {
-			if err := Standing(have, req.NodeId); err != nil {
-				return nil, err
-			}
+	if have := m.opts.Cache.Node(proto.NodeID(req.NodeId)); have != nil {
+		// A removal is final, so it needs no quorum to be told (M1); nor does what
+		// is recorded already.
+		record, next, err := announce([]*pontoonpb.NodeRecord{have}, req)
+		var no *Refusal
+		if errors.As(err, &no) && no.Removed || err == nil && next == nil && have.Revision > 0 {
+			return record, err
 		}
 	}
 	var record *pontoonpb.NodeRecord

@@ -11,6 +11,7 @@
 package peers
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"net/url"
@@ -20,6 +21,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -122,6 +124,23 @@ func (p *Peers) Dial(target string) (*grpc.ClientConn, error) {
 		grpc.WithReadBufferSize(128 << 10),
 		grpc.WithWriteBufferSize(128 << 10),
 	}, identify(p.opts), p.opts.Dial)...)
+}
+
+// Retry connects to a node at once, because it is known to be there, and waits
+// for the connection until ctx ends.
+func (p *Peers) Retry(ctx context.Context, id proto.NodeID) {
+	conn, err := p.Conn(id)
+	if err != nil {
+		return
+	}
+	conn.ResetConnectBackoff()
+	conn.Connect()
+	for s := conn.GetState(); s != connectivity.Ready && s != connectivity.Shutdown; s = conn.GetState() {
+		if !conn.WaitForStateChange(ctx, s) {
+			return
+		}
+		conn.Connect()
+	}
 }
 
 // Remove forgets a node for good: nothing goes there any more, and no address

@@ -28,9 +28,10 @@ type outcome struct {
 
 // caller is the outgoing Ops stream to one node.
 type caller struct {
-	t    *Transport
-	to   proto.NodeID
-	wake chan struct{}
+	t     *Transport
+	to    proto.NodeID
+	wake  chan struct{}
+	nudge chan struct{} // the next stream is worth a try
 
 	mu      sync.Mutex
 	nextID  uint64
@@ -42,7 +43,7 @@ type caller struct {
 }
 
 func newCaller(t *Transport, to proto.NodeID) *caller {
-	return &caller{t: t, to: to, wake: make(chan struct{}, 1), open: map[uint64]*call{}}
+	return &caller{t: t, to: to, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), open: map[uint64]*call{}}
 }
 
 func unavailable(format string, args ...any) error {
@@ -190,7 +191,7 @@ func (c *caller) deliver(f *pontoonpb.OpReplyFrame) {
 
 func (c *caller) run(ctx context.Context) {
 	defer c.t.wg.Done()
-	retry := backoff{min: c.t.opts.RetryMin, max: c.t.opts.RetryMax}
+	retry := backoff{min: c.t.opts.RetryMin, max: c.t.opts.RetryMax, nudge: c.nudge}
 	for {
 		if !c.idle(ctx) {
 			break

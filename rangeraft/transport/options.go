@@ -45,7 +45,7 @@ func (o *Options) Validate() error {
 	positive(&o.FrameBytes, 1<<20)
 	positive(&o.SnapshotBytesPerSecond, 64<<20)
 	positive(&o.RetryMin, 20*time.Millisecond)
-	positive(&o.RetryMax, time.Second)
+	positive(&o.RetryMax, 300*time.Millisecond)
 	return nil
 }
 

@@ -14,9 +14,10 @@ import (
 
 // raftSender is the outgoing Raft stream to one node.
 type raftSender struct {
-	t    *Transport
-	to   proto.NodeID
-	wake chan struct{}
+	t     *Transport
+	to    proto.NodeID
+	wake  chan struct{}
+	nudge chan struct{} // the next stream is worth a try
 
 	mu     sync.Mutex
 	queue  []*pontoonpb.RaftMessage
@@ -26,7 +27,7 @@ type raftSender struct {
 }
 
 func newRaftSender(t *Transport, to proto.NodeID) *raftSender {
-	return &raftSender{t: t, to: to, wake: make(chan struct{}, 1)}
+	return &raftSender{t: t, to: to, wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1)}
 }
 
 func (s *raftSender) send(m *pontoonpb.RaftMessage) bool {
@@ -97,7 +98,7 @@ func (s *raftSender) dropAll() {
 
 func (s *raftSender) run(ctx context.Context) {
 	defer s.t.wg.Done()
-	retry := backoff{min: s.t.opts.RetryMin, max: s.t.opts.RetryMax}
+	retry := backoff{min: s.t.opts.RetryMin, max: s.t.opts.RetryMax, nudge: s.nudge}
 	for ctx.Err() == nil {
 		sent, err := s.stream(ctx)
 		if ctx.Err() != nil {

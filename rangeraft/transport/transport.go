@@ -78,6 +78,23 @@ func (t *Transport) Push(to proto.NodeID, rev proto.Revision) {
 	}
 }
 
+// Retry opens the streams to a node at once that wait after a failure: it is
+// known to be there again.
+func (t *Transport) Retry(to proto.NodeID) {
+	t.mu.Lock()
+	p := t.peers[to]
+	t.mu.Unlock()
+	if p == nil {
+		return
+	}
+	for _, nudge := range []chan struct{}{p.raft.nudge, p.ops.nudge} {
+		select {
+		case nudge <- struct{}{}:
+		default:
+		}
+	}
+}
+
 // Call runs an operation on another node. The reply carries no error of the
 // transport: that is the typed second result (I2).
 func (t *Transport) Call(ctx context.Context, to proto.NodeID, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
