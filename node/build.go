@@ -245,7 +245,7 @@ func (n *Node) serve() {
 	healthpb.RegisterHealthServer(client, n.health)
 	reflection.Register(client)
 
-	guard := peers.Guard{Removed: n.roster.Removed, Reason: members.Removed}
+	guard := peers.Guard{Self: n.members.Self, Removed: n.roster.Removed, Reason: members.Removed}
 	peer := grpc.NewServer(slices.Concat(
 		serve.PeerOptions(), guard.Options(), []grpc.ServerOption{grpc.ForceServerCodecV2(transport.Codec())})...)
 	pontoonpb.RegisterPeerServer(peer, &peerService{

@@ -242,6 +242,10 @@ func TestAddressChange(t *testing.T) {
 func TestRemovedNodeStaysOut(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, nil)
+	still := &pontoonpb.PlacementSettingsRequest{Set: []*pontoonpb.Setting{{Name: "balance_off", Value: "true"}}}
+	if _, err := c.nodes[0].admin().PlacementSettings(within(t, 20*time.Second), still); err != nil {
+		t.Fatal(err) // the new nodes are to stay empty
+	}
 	fourth := c.another(c.joinAt(0))
 	fourth.start()
 	fourth.waitReady()

@@ -13,12 +13,17 @@ import (
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
 
-// fromKey is the metadata that names the calling node.
-const fromKey = "pontoon-node"
+// Metadata that names the calling node, and the one that is meant.
+const (
+	fromKey = "pontoon-node"
+	toKey   = "pontoon-to"
+)
 
 // Guard turns away calls and streams of nodes that were removed from the
-// cluster, those that are open at the time too.
+// cluster, those that are open at the time too, and those that are meant for a
+// node that had this address before: what it promised or knew, this one did not.
 type Guard struct {
+	Self proto.NodeID
 	// Removed reports whether a node was removed. It must not block.
 	Removed func(proto.NodeID) bool
 	// Reason is what a removed node is told.
@@ -30,6 +35,14 @@ func (g Guard) Options() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(g.unary), grpc.ChainStreamInterceptor(g.stream)}
 }
 
+// admit judges a call by its metadata.
+func (g Guard) admit(ctx context.Context) error {
+	if to := nodeIn(ctx, toKey); to != 0 && to != g.Self {
+		return status.Errorf(codes.FailedPrecondition, "this is node %x, not %x", uint64(g.Self), uint64(to))
+	}
+	return g.check(From(ctx))
+}
+
 func (g Guard) check(from proto.NodeID) error {
 	if from != 0 && g.Removed(from) {
 		return status.Error(codes.PermissionDenied, g.Reason)
@@ -37,23 +50,22 @@ func (g Guard) check(from proto.NodeID) error {
 	return nil
 }
 
-// unary lets Join through, whose answer says what became of the node.
+// unary lets Join through, whose answer says what became of a node.
 func (g Guard) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if info.FullMethod == pontoonpb.Peer_Join_FullMethodName {
 		return next(ctx, req)
 	}
-	if err := g.check(From(ctx)); err != nil {
+	if err := g.admit(ctx); err != nil {
 		return nil, err
 	}
 	return next(ctx, req)
 }
 
 func (g Guard) stream(srv any, s grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	from := From(s.Context())
-	if err := g.check(from); err != nil {
+	if err := g.admit(s.Context()); err != nil {
 		return err
 	}
-	return next(srv, &guardedStream{s, g, from})
+	return next(srv, &guardedStream{s, g, From(s.Context())})
 }
 
 type guardedStream struct {
@@ -71,9 +83,11 @@ func (s *guardedStream) RecvMsg(m any) error {
 }
 
 // From returns the node that a call names as its origin, 0: none.
-func From(ctx context.Context) proto.NodeID {
+func From(ctx context.Context) proto.NodeID { return nodeIn(ctx, fromKey) }
+
+func nodeIn(ctx context.Context, key string) proto.NodeID {
 	md, _ := metadata.FromIncomingContext(ctx)
-	if v := md.Get(fromKey); len(v) == 1 {
+	if v := md.Get(key); len(v) == 1 {
 		id, err := strconv.ParseUint(v[0], 16, 64)
 		if err == nil {
 			return proto.NodeID(id)
@@ -82,13 +96,17 @@ func From(ctx context.Context) proto.NodeID {
 	return 0
 }
 
-// identify names this node in all calls, and listens for being turned away.
-func identify(o Options) []grpc.DialOption {
-	if o.Self == 0 {
-		return nil
+// identify names this node in all calls, and the one that is meant if it is
+// known, and listens for being turned away.
+func identify(o Options, to proto.NodeID) []grpc.DialOption {
+	var pairs []string
+	if o.Self != 0 {
+		pairs = append(pairs, fromKey, strconv.FormatUint(uint64(o.Self), 16))
 	}
-	id := strconv.FormatUint(uint64(o.Self), 16)
-	with := func(ctx context.Context) context.Context { return metadata.AppendToOutgoingContext(ctx, fromKey, id) }
+	if to != 0 {
+		pairs = append(pairs, toKey, strconv.FormatUint(uint64(to), 16))
+	}
+	with := func(ctx context.Context) context.Context { return metadata.AppendToOutgoingContext(ctx, pairs...) }
 	heard := func(err error) error {
 		if status.Code(err) == codes.PermissionDenied && o.OnRefused != nil {
 			o.OnRefused()

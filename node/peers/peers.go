@@ -3,8 +3,9 @@
 //	rangeraft, placement --Conn(node)--> Peers --lazily--> grpc.ClientConn
 //	                                       ^--Set, Remove-- members
 //
-// Every call names the node it comes from; a server side of it (Guard) turns
-// away those that were removed from the cluster.
+// Every call names the node it comes from and the one that is meant; the server
+// side (Guard) turns away those that were removed from the cluster, and what is
+// meant for a node that is not there any more.
 //
 // Connections are made on first use and re-made by grpc when they break; an
 // address that changed replaces its connection.
@@ -100,7 +101,7 @@ func (p *Peers) Conn(id proto.NodeID) (*grpc.ClientConn, error) {
 	if peer.conn != nil {
 		return peer.conn, nil
 	}
-	conn, err := p.Dial(peer.target)
+	conn, err := p.dial(peer.target, id)
 	if err != nil {
 		return nil, fmt.Errorf("peers: %w", err)
 	}
@@ -110,7 +111,9 @@ func (p *Peers) Conn(id proto.NodeID) (*grpc.ClientConn, error) {
 
 // Dial opens a connection to a peer address, HOST:PORT, whoever listens there.
 // It does not wait for it to be up.
-func (p *Peers) Dial(target string) (*grpc.ClientConn, error) {
+func (p *Peers) Dial(target string) (*grpc.ClientConn, error) { return p.dial(target, 0) }
+
+func (p *Peers) dial(target string, to proto.NodeID) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///"+target, slices.Concat([]grpc.DialOption{
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -123,7 +126,7 @@ func (p *Peers) Dial(target string) (*grpc.ClientConn, error) {
 		grpc.WithInitialConnWindowSize(4 << 20),
 		grpc.WithReadBufferSize(128 << 10),
 		grpc.WithWriteBufferSize(128 << 10),
-	}, identify(p.opts), p.opts.Dial)...)
+	}, identify(p.opts, to), p.opts.Dial)...)
 }
 
 // Retry connects to a node at once, because it is known to be there, and waits

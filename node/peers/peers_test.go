@@ -38,7 +38,7 @@ func (s *server) Raft(stream pontoonpb.Peer_RaftServer) error {
 // was open before; it hears why.
 func TestRemovedNodeIsTurnedAway(t *testing.T) {
 	var removed, refused atomic.Bool
-	guard := Guard{Removed: func(id proto.NodeID) bool { return id == 7 && removed.Load() }, Reason: "gone"}
+	guard := Guard{Self: 1, Removed: func(id proto.NodeID) bool { return id == 7 && removed.Load() }, Reason: "gone"}
 	s := &server{frames: make(chan struct{}, 10)}
 	g := grpc.NewServer(guard.Options()...)
 	pontoonpb.RegisterPeerServer(g, s)
@@ -84,6 +84,48 @@ func TestRemovedNodeIsTurnedAway(t *testing.T) {
 	}
 	if len(s.frames) != 0 {
 		t.Error("a frame of a removed node got through")
+	}
+}
+
+// What is meant for a node does not reach another one that has its address now.
+func TestAnotherNodeAtTheAddress(t *testing.T) {
+	s := &server{frames: make(chan struct{}, 10)}
+	g := grpc.NewServer(Guard{Self: 2, Removed: func(proto.NodeID) bool { return false }}.Options()...)
+	pontoonpb.RegisterPeerServer(g, s)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go g.Serve(l)
+	defer g.Stop()
+	p := New(Options{Self: 7})
+	defer p.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for id, want := range map[proto.NodeID]codes.Code{1: codes.FailedPrecondition, 2: codes.OK} {
+		if err := p.Set(id, "http://"+l.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := p.Conn(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = pontoonpb.NewPeerClient(conn).Describe(ctx, &pontoonpb.DescribeRequest{}); status.Code(err) != want {
+			t.Errorf("node %d: %v", id, err)
+		}
+		stream, err := pontoonpb.NewPeerClient(conn).Raft(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = stream.Send(&pontoonpb.RaftFrame{})
+		if want == codes.OK {
+			<-s.frames
+		} else if _, err := stream.CloseAndRecv(); status.Code(err) != want {
+			t.Errorf("a stream to node %d: %v", id, err)
+		}
+	}
+	if len(s.frames) != 0 {
+		t.Error("a frame reached another node")
 	}
 }
 
