@@ -9,11 +9,16 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
+
+func plain() []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+}
 
 // server answers and counts frames.
 type server struct {
@@ -49,7 +54,7 @@ func TestRemovedNodeIsTurnedAway(t *testing.T) {
 	go g.Serve(l)
 	defer g.Stop()
 
-	p := New(Options{Self: 7, OnRefused: func() { refused.Store(true) }})
+	p := New(Options{Self: 7, Dial: plain(), OnRefused: func() { refused.Store(true) }})
 	defer p.Close()
 	if err := p.Set(1, "http://"+l.Addr().String()); err != nil {
 		t.Fatal(err)
@@ -98,7 +103,7 @@ func TestAnotherNodeAtTheAddress(t *testing.T) {
 	}
 	go g.Serve(l)
 	defer g.Stop()
-	p := New(Options{Self: 7})
+	p := New(Options{Self: 7, Dial: plain()})
 	defer p.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -131,7 +136,7 @@ func TestAnotherNodeAtTheAddress(t *testing.T) {
 
 // What is removed stays away, whoever tells an address of it.
 func TestRemovedPeerHasNoAddress(t *testing.T) {
-	p := New(Options{Self: 7})
+	p := New(Options{Self: 7, Dial: plain()})
 	defer p.Close()
 	for _, id := range []proto.NodeID{1, 2} {
 		if err := p.Set(id, "http://127.0.0.1:1"); err != nil {
