@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -15,6 +16,14 @@ type localRanges struct {
 
 // Seen is the highest revision that this node knows of.
 func (l localRanges) Seen() proto.Revision { return l.node.numbers.Seen() }
+
+// KeysOpen says whether authentication is known to be off.
+func (l localRanges) KeysOpen(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	rules, err := l.node.guard.Current(ctx)
+	return err == nil && !rules.Enabled()
+}
 
 // NodeName is the name that a node gossips, else its id.
 func (l localRanges) NodeName(id proto.NodeID) string {

@@ -76,7 +76,9 @@ func newNodeRemove() *cobra.Command {
 			if n.State == removedState {
 				return fmt.Errorf("node %s is removed already", args[0])
 			}
-			return f.report(cmd, n, f.remove(cmd, n, force), "is removed for good; its data directory may be deleted")
+			err = f.remove(cmd, n, force)
+			n.State = removedState // it is listed no more
+			return f.report(cmd, n, err, "is removed for good; its data directory may be deleted")
 		},
 	}
 	f.add(cmd)
@@ -129,20 +131,14 @@ func (f *longFlags) report(cmd *cobra.Command, n *pontoonpb.NodeStatus, err erro
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "node %s %s\n", namesOf([]*pontoonpb.NodeStatus{n}).text(n.NodeId), how)
 		return err
 	}
-	err = f.call(cmd.Context(), func(ctx context.Context, c pontoonpb.AdminClient) error {
-		nodes, err := listNodes(ctx, c)
-		if err != nil {
-			return err
-		}
-		if now, err := findNode(nodes, nodeText(n.NodeId)); err == nil {
+	// What is done is done: if nobody tells how the node is now, what it was
+	// before is shown.
+	_ = f.call(cmd.Context(), func(ctx context.Context, c pontoonpb.AdminClient) error {
+		now, err := f.node(ctx, c, nodeText(n.NodeId))
+		if err == nil {
 			n = now
-		} else {
-			n.State = removedState // it is not listed any more
 		}
-		return nil
-	})
-	if err != nil {
 		return err
-	}
+	})
 	return printJSON(cmd.OutOrStdout(), viewNode(n))
 }

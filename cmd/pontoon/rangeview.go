@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -95,7 +96,8 @@ func roleText(r pontoonpb.ReplicaRole) string {
 	return strings.ToLower(strings.TrimPrefix(r.String(), "REPLICA_"))
 }
 
-// membersText names the replicas; what is not a plain voter says what it is.
+// membersText names the replicas, sorted; what is not a plain voter says what it
+// is.
 func membersText(members []replicaView) string {
 	parts := make([]string, len(members))
 	for i, m := range members {
@@ -104,6 +106,7 @@ func membersText(members []replicaView) string {
 			parts[i] += "(" + m.Role + ")"
 		}
 	}
+	slices.Sort(parts)
 	return strings.Join(parts, ",")
 }
 

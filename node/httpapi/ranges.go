@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,6 +24,9 @@ type Ranges interface {
 	Show(id proto.RangeID) (*pontoonpb.RangeStatus, int, error)
 	// Seen is the highest revision that this node knows of.
 	Seen() proto.Revision
+	// KeysOpen says whether whoever reaches the port may see keys: not where
+	// authentication is on.
+	KeysOpen(ctx context.Context) bool
 	// NodeName names a node for people.
 	NodeName(id proto.NodeID) string
 }
@@ -84,7 +88,7 @@ func (h *handler) ranges(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "after, range and limit are positive numbers, format is json or not given", http.StatusBadRequest)
 		return
 	}
-	page, err := h.page(proto.RangeID(after), int(min(limit, maxPageSize)))
+	page, err := h.page(r.Context(), proto.RangeID(after), int(min(limit, maxPageSize)))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -114,9 +118,13 @@ func number(q url.Values, name string, byDefault uint64) (uint64, error) {
 }
 
 // page looks at up to limit replicas above an id.
-func (h *handler) page(after proto.RangeID, limit int) (*rangesPage, error) {
+func (h *handler) page(ctx context.Context, after proto.RangeID, limit int) (*rangesPage, error) {
 	ids := h.Ranges.RangeIDs()
 	p := &rangesPage{Replicas: len(ids), Ranges: []replicaView{}}
+	name := keys.Text
+	if !h.Ranges.KeysOpen(ctx) {
+		name = spanName
+	}
 	from, _ := slices.BinarySearch(ids, after+1)
 	for i, id := range ids[from:] {
 		if i == limit {
@@ -128,15 +136,15 @@ func (h *handler) page(after proto.RangeID, limit int) (*rangesPage, error) {
 			return nil, fmt.Errorf("range %d: %w", id, err)
 		}
 		if st != nil {
-			p.Ranges = append(p.Ranges, h.view(st, locks))
+			p.Ranges = append(p.Ranges, h.view(st, locks, name))
 		}
 	}
 	return p, nil
 }
 
-func (h *handler) view(st *pontoonpb.RangeStatus, locks int) replicaView {
+func (h *handler) view(st *pontoonpb.RangeStatus, locks int, name func(key []byte) string) replicaView {
 	v := replicaView{
-		Range: st.Desc.RangeId, Start: keys.Text(st.Desc.Span.Start), End: keys.Text(st.Desc.Span.End),
+		Range: st.Desc.RangeId, Start: name(st.Desc.Span.Start), End: name(st.Desc.Span.End),
 		Generation: st.Desc.Generation, Role: role(st), Leader: h.Ranges.NodeName(proto.NodeID(st.LeaderNode)),
 		Lease: st.LeaderLeaseValid, Term: st.Term, First: st.FirstIndex, Applied: st.AppliedIndex, Last: st.LastIndex,
 		Closed: st.Closed, ClosedLag: max(0, int64(h.Ranges.Seen())-st.Closed), Floor: st.Floor, Locks: locks,
@@ -146,6 +154,17 @@ func (h *handler) view(st *pontoonpb.RangeStatus, locks int) replicaView {
 		v.Writes, v.Reads, v.WriteBytes, v.Busy = l.WritesPerSecond, l.ReadsPerSecond, l.WriteBytesPerSecond, l.Busy
 	}
 	return v
+}
+
+// spanName is keys.Text without what a key tells: the borders of the spans are
+// no secret.
+func spanName(key []byte) string {
+	for _, border := range [][]byte{keys.MetaSpan.Start, keys.LeaseSpan.Start, keys.UserSpan.Start, keys.Max} {
+		if bytes.Equal(key, border) {
+			return keys.Text(key)
+		}
+	}
+	return "hidden"
 }
 
 // role is what the replica is here.

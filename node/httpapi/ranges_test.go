@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -17,8 +18,9 @@ import (
 
 // replicas are those of node 2; ids divisible by 7 vanish while they are shown.
 type replicas struct {
-	ids   []proto.RangeID
-	shown int
+	ids    []proto.RangeID
+	shown  int
+	secret bool
 }
 
 func (r *replicas) RangeIDs() []proto.RangeID { return r.ids }
@@ -44,6 +46,7 @@ func (r *replicas) Show(id proto.RangeID) (*pontoonpb.RangeStatus, int, error) {
 	return st, int(id), nil
 }
 
+func (r *replicas) KeysOpen(context.Context) bool   { return !r.secret }
 func (r *replicas) Seen() proto.Revision            { return 100 }
 func (r *replicas) NodeName(id proto.NodeID) string { return fmt.Sprintf("n%d", id) }
 
@@ -109,5 +112,15 @@ func TestOneRangeAndBadRequests(t *testing.T) {
 	}
 	if code, _ := get(t, h, "POST", "/debug/ranges"); code != 405 {
 		t.Error(code)
+	}
+}
+
+// Where authentication is on, the page tells no keys.
+func TestRangesHideKeys(t *testing.T) {
+	h := New(Options{Ranges: &replicas{ids: []proto.RangeID{3}, secret: true}, Gatherer: prometheus.NewRegistry(), Timeout: time.Second})
+	for _, path := range []string{"/debug/ranges", "/debug/ranges?format=json"} {
+		if code, body := get(t, h, "GET", path); code != 200 || strings.Contains(body, "00003") || !strings.Contains(body, "hidden") || !strings.Contains(body, "end") {
+			t.Error(code, body)
+		}
 	}
 }
