@@ -121,6 +121,7 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 		return
 	}
 	r.size.halve(&n.size)
+	n.candidacy.Postpone(r.s.opts.Now()) // it is led where the left side is; nobody else knows it yet
 	r.s.mu.Lock()
 	r.s.replicas[n.id] = n
 	if p := r.s.splitting[n.id]; p != nil {
@@ -136,7 +137,6 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 	r.post(r.recount)
 	n.post(n.recount)
 	r.hub.Narrow(proto.SpanOf(left.Span), left.Generation, left, right)
-	n.candidacy.Postpone(r.s.opts.Now()) // it is led where the left side is
 	if r.leading {
 		r.tellDirectory(left)
 		if r.lessor {
