@@ -13,6 +13,16 @@ func (t *Transport) enter() bool {
 	return true
 }
 
+// drains reports whether nothing is to be begun any more.
+func (t *Transport) drains() bool {
+	select {
+	case <-t.draining:
+		return true
+	default:
+		return false
+	}
+}
+
 // Drain ends the streams on which other nodes send operations: what was begun
 // is answered, what was not is sent elsewhere by its sender without a doubt
 // about its fate. It returns when all are answered or ctx ends. Everything else

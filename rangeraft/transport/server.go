@@ -113,7 +113,7 @@ type callee struct {
 	mu       sync.Mutex
 	running  map[uint64]context.CancelFunc
 	replies  []*pontoonpb.OpReply
-	draining bool // nothing is begun any more
+	draining bool // what is running is the last
 }
 
 func (c *callee) read(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoonpb.OpReplyFrame], end context.CancelFunc) {
@@ -146,7 +146,7 @@ func (c *callee) start(call *pontoonpb.OpCall) {
 		ctx, cancel = context.WithCancel(c.ctx)
 	}
 	c.mu.Lock()
-	if c.draining {
+	if c.t.drains() {
 		c.mu.Unlock()
 		cancel()
 		return

@@ -266,10 +266,9 @@ func TestFateOfLostCalls_P34(t *testing.T) {
 // begun, and is safe to send elsewhere.
 func TestDrainLeavesNoDoubt_P34(t *testing.T) {
 	a, b := newPair(t, 7)
-	begun, finish := make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	begun, finish := make(chan struct{}, 10), make(chan struct{})
 	b.do = func(context.Context, *pontoonpb.RangeOp) *pontoonpb.RangeReply {
-		once.Do(func() { close(begun) })
+		begun <- struct{}{}
 		<-finish
 		return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Write{Write: &pontoonpb.WriteReply{Revision: 5}}}
 	}
@@ -293,22 +292,32 @@ func TestDrainLeavesNoDoubt_P34(t *testing.T) {
 		b.tr.Drain(testContext(t))
 	}()
 	<-b.tr.draining
-	// Sent while the first is still at work: it must not be begun.
-	wait(t, "the stream to begin nothing any more", func() bool {
-		select {
-		case late := <-call():
-			return proto.HasCode(late.err, pontoonpb.RangeErrorCode_UNAVAILABLE)
-		case <-time.After(20 * time.Millisecond):
-			close(finish)
-			return true
+	late := call()
+	wait(t, "a call to be sent while the first is still at work", func() bool {
+		c := a.tr.peer(2).ops
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		sent := 0
+		for _, k := range c.open {
+			if k.sent {
+				sent++
+			}
 		}
+		return sent == 2
 	})
+	close(finish)
+	if r := <-late; !proto.HasCode(r.err, pontoonpb.RangeErrorCode_UNAVAILABLE) {
+		t.Errorf("what was not begun: %v, %v", r.reply, r.err)
+	}
 	if r := <-first; r.err != nil || r.reply.GetWrite().Revision != 5 {
 		t.Errorf("what was begun: %v, %v", r.reply, r.err)
 	}
 	<-drained
 	if r := <-call(); !proto.HasCode(r.err, pontoonpb.RangeErrorCode_UNAVAILABLE) {
 		t.Errorf("after the drain: %v, %v", r.reply, r.err)
+	}
+	if len(begun) != 0 {
+		t.Error("a draining node began an operation")
 	}
 }
 
