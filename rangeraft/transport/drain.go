@@ -25,7 +25,7 @@ func (t *Transport) drains() bool {
 
 // Drain ends the streams on which other nodes send operations: what was begun
 // is answered, what was not is sent elsewhere by its sender without a doubt
-// about its fate. It returns when all are answered or ctx ends. Everything else
+// about its fate (P34). It returns when all are answered or ctx ends. Everything else
 // goes on.
 func (t *Transport) Drain(ctx context.Context) {
 	t.mu.Lock()
