@@ -107,6 +107,7 @@ func (r *Replica) successor(fits func(*pontoonpb.Replica) bool) (node proto.Node
 	if !r.leading {
 		return 0
 	}
+	r.wakeUp()
 	match := uint64(0)
 	progress := r.rn.Status().Progress
 	for _, rep := range r.desc.Load().Replicas {
@@ -145,6 +146,7 @@ func (r *Replica) objection(c *pontoonpb.ChangeReplicasOp) error {
 	if !r.leading || d.GetGeneration() != c.Generation {
 		return nil // refused anyway
 	}
+	r.wakeUp()
 	st := r.rn.Status()
 	commit := st.HardState.GetCommit()
 	kinds := map[uint64]pontoonpb.ReplicaStepKind{}

@@ -133,7 +133,7 @@ func (c *closing) leaseEnd(id proto.RangeID, r *Replica) time.Duration {
 		}
 		return 0
 	}
-	return time.Duration(max(0, r.leaseUntil.Load()))
+	return time.Duration(max(0, r.leaseEnd()))
 }
 
 // close raises the number to rev, learned just before now.
@@ -364,7 +364,10 @@ func (r *Replica) leaveClosed() {
 }
 
 // outOfClosed follows an expiry found by the side stream.
-func (r *Replica) outOfClosed() { r.leaveClosed() }
+func (r *Replica) outOfClosed() {
+	r.wakeUp() // only ticks bring it back
+	r.leaveClosed()
+}
 
 // advanceFeed tells subscribers of this replica how far it is closed.
 func (r *Replica) advanceFeed() {

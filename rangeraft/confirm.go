@@ -26,6 +26,7 @@ func (r *Replica) confirm(done func(error)) {
 		return
 	}
 	now := r.s.opts.Now()
+	r.vouched(r.slumber.led)
 	if !r.s.opts.DisableLeaderLease && r.lease.Valid(now) {
 		done(nil)
 		return
@@ -34,6 +35,7 @@ func (r *Replica) confirm(done func(error)) {
 		done(nil)
 		return
 	}
+	r.wakeUp() // a round is wanted
 	r.confirming = append(r.confirming, confirmation{now, done})
 	r.wantBeat = true
 }
@@ -90,4 +92,14 @@ func (r *Replica) leaseCheck(term proto.Term) LeaseCheck {
 			return unavailable("node is stopping")
 		}
 	}
+}
+
+// leaseEnd is when the leader lease lapses, without mu: by the range's own
+// rounds, or while it sleeps by those of the node pairs (P48).
+func (r *Replica) leaseEnd() leaderlease.Nanos {
+	own := leaderlease.Nanos(r.leaseUntil.Load())
+	if with := r.asleep.Load(); with != nil {
+		return max(own, r.s.sleepers.leaseEnd(r.id, with, r.lease))
+	}
+	return own
 }

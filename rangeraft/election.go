@@ -45,7 +45,7 @@ type candidacy struct {
 
 // elect looks whether it is time for votes or a campaign (P3).
 func (r *Replica) elect(now leaderlease.Nanos) {
-	if r.leading || r.gone || r.desc.Load() == nil {
+	if r.leading || r.gone || r.dormant() || r.desc.Load() == nil {
 		return
 	}
 	freeAt := r.promise.Until()

@@ -55,7 +55,9 @@ func (r *Replica) lost(err *proto.RangeError) {
 	if !r.leading {
 		return
 	}
+	r.wakeUp()
 	r.leading = false
+	r.rouseOthers()
 	r.servingTerm.Store(0)
 	r.lease.Follow()
 	r.leaseUntil.Store(int64(leaderlease.Never))
@@ -187,6 +189,7 @@ func (r *Replica) ask(a evaluator.Ask) {
 // propose hands a command of the present term to raft (P12).
 func (r *Replica) propose(cmd *pontoonpb.Command) {
 	r.leaveClosed()
+	r.wakeUp()
 	data, err := cmd.MarshalVT()
 	if err == nil && (!r.leading || r.leaderTerm != proto.Term(cmd.Term)) {
 		err = errors.New("term is over")
@@ -261,6 +264,7 @@ func (r *Replica) leaderTick(now leaderlease.Nanos) {
 	r.drain()
 	r.mergeTick(time.Duration(now))
 	r.maybeTruncate()
+	r.drowse()
 	r.handOverIfOutgoing()
 	if !r.inClosed {
 		r.closeIdle()

@@ -48,6 +48,10 @@ type Options struct {
 	// Now is the monotonic clock. Default: one that counts suspended time.
 	Now func() leaderlease.Nanos
 
+	// HibernateAfter is how long a range must be idle to fall asleep (P48).
+	// Default 4 s; negative: never. Without leader leases no range sleeps.
+	HibernateAfter time.Duration
+
 	// Workers process ranges. Default: twice the processors, at least 4.
 	Workers int
 	// MaxInflight bounds append messages in flight to a follower. Default 256.
@@ -92,6 +96,7 @@ func (o *Options) Validate() error {
 	setDefault(&o.TickInterval, 100*time.Millisecond)
 	setDefault(&o.ElectionTicks, 10)
 	setDefault(&o.ClockDriftPerMille, 10)
+	setDefault(&o.HibernateAfter, 4*time.Second)
 	setDefault(&o.Workers, max(4, 2*runtime.GOMAXPROCS(0)))
 	setDefault(&o.MaxInflight, 256)
 	setDefault(&o.MaxMessageBytes, 1<<20)
@@ -114,6 +119,14 @@ func (o *Options) Validate() error {
 // electionTimeout is the least time without a leader before an election.
 func (o *Options) electionTimeout() time.Duration {
 	return time.Duration(o.ElectionTicks) * o.TickInterval
+}
+
+// hibernates reports whether ranges sleep at all.
+func (o *Options) hibernates() bool { return o.HibernateAfter > 0 && !o.DisableLeaderLease }
+
+// hibernateTicks is HibernateAfter in ticks.
+func (o *Options) hibernateTicks() int {
+	return max(1, int(o.HibernateAfter/o.TickInterval))
 }
 
 func setDefault[T comparable](v *T, def T) {

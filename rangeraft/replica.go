@@ -36,6 +36,8 @@ type Replica struct {
 	hub         *feed.Hub                            // never nil once initialised
 	peersOf     atomic.Pointer[map[uint64]proto.NodeID]
 	counts      liveCounts
+	asleep      atomic.Pointer[asleepWith] // of a leader that sleeps (P48)
+	hibernating atomic.Bool
 	load        load
 	size        sizeEstimate
 	merge       atomic.Pointer[pontoonpb.MergeRecord] // remembered (P46)
@@ -48,6 +50,7 @@ type Replica struct {
 	promise   *leaderlease.Promise
 	pace      pace
 	candidacy candidacy
+	slumber   slumber
 	raftRole  raft.StateType
 	term      proto.Term
 	beat      leaderlease.ID // round of the Ready being handled; 0: none yet
@@ -141,6 +144,7 @@ func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (
 	r.rn = rn
 	bs := rn.BasicStatus()
 	r.term = proto.Term(bs.HardState.GetTerm())
+	s.sleepers.awake(r)
 	return r, nil
 }
 
@@ -233,7 +237,9 @@ func (r *Replica) process() {
 		return
 	}
 	for _, msg := range m.messages {
-		r.step(msg)
+		if !r.dormant() || r.hears(msg) {
+			r.step(msg)
+		}
 	}
 	r.ready()
 	for _, fn := range m.calls {
@@ -245,10 +251,11 @@ func (r *Replica) process() {
 	for _, q := range m.requests {
 		r.begin(q)
 	}
-	if m.ticked && !r.gone {
+	if m.ticked && !r.gone && !r.dormant() {
 		r.onTick()
 	}
 	r.settle()
+	r.answerOffer()
 }
 
 // settle drives evaluator and raft until both are quiet.
@@ -284,6 +291,7 @@ func (r *Replica) end(cause *proto.RangeError) {
 func (r *Replica) endLocked(cause *proto.RangeError) {
 	r.lost(cause)
 	r.gone = true
+	r.endSleep()
 	m := r.inbox.take()
 	refuseAll(m.requests, cause)
 	for _, w := range r.appliedWaits {
@@ -315,10 +323,10 @@ func (r *Replica) status() *pontoonpb.RangeStatus {
 		AppliedIndex: uint64(st.Index), FirstIndex: firstIndex, LastIndex: lastIndex,
 		Closed: int64(r.closed()), Floor: int64(st.Floor), LiveKeys: r.counts.now(), SizeBytes: r.sizeNow(proto.SpanOf(d.Span), st.Index),
 		NodeId:           uint64(r.s.opts.NodeID),
-		LeaderLeaseValid: r.leaseUntil.Load() > int64(r.s.opts.Now()),
-		Load:             r.loadNow(d),
-		Frozen:           r.merge.Load().GetStep().GetKind() == pontoonpb.MergeStep_FREEZE,
-		Progress:         r.progress(d),
+		LeaderLeaseValid: r.leaseEnd() > r.s.opts.Now(), Hibernating: r.hibernating.Load(),
+		Load:     r.loadNow(d),
+		Frozen:   r.merge.Load().GetStep().GetKind() == pontoonpb.MergeStep_FREEZE,
+		Progress: r.progress(d),
 	}
 }
 

@@ -37,6 +37,7 @@ func (r *Replica) step(m *raftpb.Message) {
 			r.promise.Heard(now)
 			r.heard()
 			r.candidacy.held = nil
+			r.slumber.offer = offerOf(m)
 		}
 	case raftpb.MsgHeartbeatResp:
 		r.heartbeatAnswered(m)
@@ -97,6 +98,7 @@ func (r *Replica) campaignIfSingle() {
 }
 
 func (r *Replica) campaign() {
+	r.wakeUp()
 	if err := r.rn.Campaign(); err != nil {
 		r.log.Debug("campaign refused", slog.Any("error", err))
 	}
@@ -188,6 +190,9 @@ func (r *Replica) send(m *raftpb.Message) {
 			r.beat = r.lease.Sent(r.s.opts.Now())
 		}
 		m.Context = r.beat.Bytes()
+		if r.slumber.offers > 0 || r.slumber.led {
+			m.Context = r.beat.Offer(r.state.Index)
+		}
 	case raftpb.MsgHeartbeatResp:
 		if len(m.GetContext()) == 0 {
 			return // to no heartbeat: see commitNews

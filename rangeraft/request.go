@@ -66,6 +66,7 @@ func (r *Replica) begin(q *request) {
 	case r.gone:
 		q.refuse(unavailable("replica is gone"))
 	case !r.leading:
+		r.wakeIfAlone() // somebody asks for it: out of its turn
 		q.refuse(proto.NotLeader(proto.NodeID(r.leaderNode.Load())))
 	case r.ev == nil:
 		r.early = append(r.early, q) // (P1)
@@ -86,6 +87,7 @@ func (r *Replica) begin(q *request) {
 		}
 		r.reads[q.id] = q
 	default:
+		r.wakeUp()
 		if q.objection != nil {
 			if err := q.objection(); err != nil {
 				q.refuse(err)

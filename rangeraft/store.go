@@ -28,6 +28,7 @@ type Store struct {
 	writer    *logWriter
 	transport *transport.Transport
 	closing   *closing
+	sleepers  *sleepers
 	dropper   *storage.Dropper
 	resolving *resolving
 	sizing    sizeBudget
@@ -69,6 +70,7 @@ func Open(opts Options) (*Store, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.closing, s.sessions = newClosing(s), newSessions(s)
+	s.sleepers = newSleepers(s, rand.Uint64()|1)
 	s.metrics = newMetrics(opts.Registerer, s)
 	s.writer = newLogWriter(s)
 	var err error
@@ -96,6 +98,9 @@ func Open(opts Options) (*Store, error) {
 			return nil, err
 		}
 		s.replicas[r.id] = r
+	}
+	if !opts.Fresh {
+		s.sleepers.startCold()
 	}
 	return s, nil
 }
@@ -187,9 +192,10 @@ func (s *Store) tick() {
 }
 
 func (s *Store) tickAll(n int) {
-	for _, r := range s.all() {
+	for _, r := range s.sleepers.ticking() {
 		r.tick()
 	}
+	s.sleepers.tick()
 	s.closing.tick()
 	if n%trimTicks == 0 {
 		s.trim()
@@ -291,7 +297,7 @@ func (s *Store) PushClosed(rev proto.Revision) {
 // NodeSuspect tells the leaders here that a node may be gone, so that txns it
 // coordinated are resolved at once (P32).
 func (s *Store) NodeSuspect(node proto.NodeID) {
-	for _, r := range s.all() {
+	for _, r := range s.sleepers.ticking() { // who sleeps has no locks
 		r.post(func() {
 			if r.ev != nil {
 				r.ev.NodeSuspect(node)

@@ -63,6 +63,7 @@ func (r *Replica) beginHandOver(target proto.ReplicaID) {
 	if !r.leading {
 		return
 	}
+	r.wakeUp()
 	r.handOver = func() {
 		r.dropLease() // P2: before TimeoutNow can leave
 		r.rn.TransferLeader(uint64(target))
@@ -221,6 +222,7 @@ func (r *Replica) furthest(tried map[proto.NodeID]bool) proto.NodeID {
 	}
 	var node proto.NodeID
 	var match uint64
+	r.wakeUp()
 	for id, pr := range r.rn.Status().Progress {
 		if id == uint64(r.replicaID) || pr.IsLearner || !pr.RecentActive || pr.State == tracker.StateSnapshot {
 			continue

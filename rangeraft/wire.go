@@ -34,13 +34,22 @@ func (w wire) RaftFrame(from proto.NodeID, stream uint64, f *pontoonpb.RaftFrame
 		}
 	}
 	w.s.closing.received(from, stream, f.Closed)
+	w.s.sleepers.take(from, stream, f.Liveness)
 	if f.PushRevision > 0 {
 		w.s.closing.push(proto.Revision(f.PushRevision))
 	}
 }
 
 // RaftStreamEnded implements transport.Handler.
-func (w wire) RaftStreamEnded(from proto.NodeID, stream uint64) { w.s.closing.ended(from, stream) }
+func (w wire) RaftStreamEnded(from proto.NodeID, stream uint64) {
+	w.s.closing.ended(from, stream)
+	w.s.sleepers.ended(from, stream)
+}
+
+// Liveness implements transport.Handler.
+func (w wire) Liveness(to proto.NodeID, fresh bool) *pontoonpb.Liveness {
+	return w.s.sleepers.message(to, fresh)
+}
 
 // ClosedUpdates implements transport.Handler.
 func (w wire) ClosedUpdates(to proto.NodeID, fresh bool) []*pontoonpb.ClosedUpdate {

@@ -6090,6 +6090,7 @@ type RaftFrame struct {
 	Messages      []*RaftMessage         `protobuf:"bytes,3,rep,name=messages,proto3" json:"messages,omitempty"`
 	Closed        []*ClosedUpdate        `protobuf:"bytes,4,rep,name=closed,proto3" json:"closed,omitempty"`
 	PushRevision  int64                  `protobuf:"varint,5,opt,name=push_revision,json=pushRevision,proto3" json:"push_revision,omitempty"` // close your idle ranges at it (P26)
+	Liveness      *Liveness              `protobuf:"bytes,6,opt,name=liveness,proto3" json:"liveness,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -6159,6 +6160,159 @@ func (x *RaftFrame) GetPushRevision() int64 {
 	return 0
 }
 
+func (x *RaftFrame) GetLiveness() *Liveness {
+	if x != nil {
+		return x.Liveness
+	}
+	return nil
+}
+
+// Liveness is what two nodes tell each other for all ranges that sleep between
+// them (P48). Its parts apply in the order wake, sleep, ack, beat.
+type Liveness struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Boot          uint64                 `protobuf:"varint,1,opt,name=boot,proto3" json:"boot,omitempty"`                      // of the sender's process
+	Beat          uint64                 `protobuf:"varint,2,opt,name=beat,proto3" json:"beat,omitempty"`                      // newest heartbeat of the sender; 0: none yet
+	AckBoot       uint64                 `protobuf:"varint,3,opt,name=ack_boot,json=ackBoot,proto3" json:"ack_boot,omitempty"` // of the process that sent the acknowledged heartbeat
+	Ack           uint64                 `protobuf:"varint,4,opt,name=ack,proto3" json:"ack,omitempty"`                        // newest heartbeat of the receiver taken in; 0: none yet
+	Wake          []uint64               `protobuf:"varint,5,rep,packed,name=wake,proto3" json:"wake,omitempty"`               // ranges that sleep here no more
+	Sleep         []*Sleeper             `protobuf:"bytes,6,rep,name=sleep,proto3" json:"sleep,omitempty"`                     // ranges that sleep here under a leader at the receiver
+	Rouse         []uint64               `protobuf:"varint,7,rep,packed,name=rouse,proto3" json:"rouse,omitempty"`             // ranges that shall not sleep any more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Liveness) Reset() {
+	*x = Liveness{}
+	mi := &file_pontoon_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Liveness) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Liveness) ProtoMessage() {}
+
+func (x *Liveness) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Liveness.ProtoReflect.Descriptor instead.
+func (*Liveness) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *Liveness) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *Liveness) GetBeat() uint64 {
+	if x != nil {
+		return x.Beat
+	}
+	return 0
+}
+
+func (x *Liveness) GetAckBoot() uint64 {
+	if x != nil {
+		return x.AckBoot
+	}
+	return 0
+}
+
+func (x *Liveness) GetAck() uint64 {
+	if x != nil {
+		return x.Ack
+	}
+	return 0
+}
+
+func (x *Liveness) GetWake() []uint64 {
+	if x != nil {
+		return x.Wake
+	}
+	return nil
+}
+
+func (x *Liveness) GetSleep() []*Sleeper {
+	if x != nil {
+		return x.Sleep
+	}
+	return nil
+}
+
+func (x *Liveness) GetRouse() []uint64 {
+	if x != nil {
+		return x.Rouse
+	}
+	return nil
+}
+
+type Sleeper struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RangeId       uint64                 `protobuf:"varint,1,opt,name=range_id,json=rangeId,proto3" json:"range_id,omitempty"`
+	Term          uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sleeper) Reset() {
+	*x = Sleeper{}
+	mi := &file_pontoon_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sleeper) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sleeper) ProtoMessage() {}
+
+func (x *Sleeper) ProtoReflect() protoreflect.Message {
+	mi := &file_pontoon_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sleeper.ProtoReflect.Descriptor instead.
+func (*Sleeper) Descriptor() ([]byte, []int) {
+	return file_pontoon_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *Sleeper) GetRangeId() uint64 {
+	if x != nil {
+		return x.RangeId
+	}
+	return 0
+}
+
+func (x *Sleeper) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
 type RaftAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -6167,7 +6321,7 @@ type RaftAck struct {
 
 func (x *RaftAck) Reset() {
 	*x = RaftAck{}
-	mi := &file_pontoon_proto_msgTypes[78]
+	mi := &file_pontoon_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6179,7 +6333,7 @@ func (x *RaftAck) String() string {
 func (*RaftAck) ProtoMessage() {}
 
 func (x *RaftAck) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[78]
+	mi := &file_pontoon_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6192,7 +6346,7 @@ func (x *RaftAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftAck.ProtoReflect.Descriptor instead.
 func (*RaftAck) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{78}
+	return file_pontoon_proto_rawDescGZIP(), []int{80}
 }
 
 // SnapshotChunk streams a raft snapshot of a span: first the header, then
@@ -6209,7 +6363,7 @@ type SnapshotChunk struct {
 
 func (x *SnapshotChunk) Reset() {
 	*x = SnapshotChunk{}
-	mi := &file_pontoon_proto_msgTypes[79]
+	mi := &file_pontoon_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6221,7 +6375,7 @@ func (x *SnapshotChunk) String() string {
 func (*SnapshotChunk) ProtoMessage() {}
 
 func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[79]
+	mi := &file_pontoon_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6234,7 +6388,7 @@ func (x *SnapshotChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotChunk.ProtoReflect.Descriptor instead.
 func (*SnapshotChunk) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{79}
+	return file_pontoon_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *SnapshotChunk) GetHeader() *SnapshotHeader {
@@ -6279,7 +6433,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_pontoon_proto_msgTypes[80]
+	mi := &file_pontoon_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6291,7 +6445,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[80]
+	mi := &file_pontoon_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6304,7 +6458,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{80}
+	return file_pontoon_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *SnapshotHeader) GetMessage() *RaftMessage {
@@ -6359,7 +6513,7 @@ type SnapshotAck struct {
 
 func (x *SnapshotAck) Reset() {
 	*x = SnapshotAck{}
-	mi := &file_pontoon_proto_msgTypes[81]
+	mi := &file_pontoon_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6371,7 +6525,7 @@ func (x *SnapshotAck) String() string {
 func (*SnapshotAck) ProtoMessage() {}
 
 func (x *SnapshotAck) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[81]
+	mi := &file_pontoon_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6384,7 +6538,7 @@ func (x *SnapshotAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotAck.ProtoReflect.Descriptor instead.
 func (*SnapshotAck) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{81}
+	return file_pontoon_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *SnapshotAck) GetRefused() string {
@@ -6415,7 +6569,7 @@ type SequenceAsk struct {
 
 func (x *SequenceAsk) Reset() {
 	*x = SequenceAsk{}
-	mi := &file_pontoon_proto_msgTypes[82]
+	mi := &file_pontoon_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6427,7 +6581,7 @@ func (x *SequenceAsk) String() string {
 func (*SequenceAsk) ProtoMessage() {}
 
 func (x *SequenceAsk) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[82]
+	mi := &file_pontoon_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6440,7 +6594,7 @@ func (x *SequenceAsk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceAsk.ProtoReflect.Descriptor instead.
 func (*SequenceAsk) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{82}
+	return file_pontoon_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *SequenceAsk) GetNode() uint64 {
@@ -6496,7 +6650,7 @@ type Epochs struct {
 
 func (x *Epochs) Reset() {
 	*x = Epochs{}
-	mi := &file_pontoon_proto_msgTypes[83]
+	mi := &file_pontoon_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6508,7 +6662,7 @@ func (x *Epochs) String() string {
 func (*Epochs) ProtoMessage() {}
 
 func (x *Epochs) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[83]
+	mi := &file_pontoon_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6521,7 +6675,7 @@ func (x *Epochs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epochs.ProtoReflect.Descriptor instead.
 func (*Epochs) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{83}
+	return file_pontoon_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Epochs) GetFloor() int64 {
@@ -6561,7 +6715,7 @@ type SequenceReply struct {
 
 func (x *SequenceReply) Reset() {
 	*x = SequenceReply{}
-	mi := &file_pontoon_proto_msgTypes[84]
+	mi := &file_pontoon_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6573,7 +6727,7 @@ func (x *SequenceReply) String() string {
 func (*SequenceReply) ProtoMessage() {}
 
 func (x *SequenceReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[84]
+	mi := &file_pontoon_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6586,7 +6740,7 @@ func (x *SequenceReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceReply.ProtoReflect.Descriptor instead.
 func (*SequenceReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{84}
+	return file_pontoon_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *SequenceReply) GetSequence() uint64 {
@@ -6657,7 +6811,7 @@ type FeedRequest struct {
 
 func (x *FeedRequest) Reset() {
 	*x = FeedRequest{}
-	mi := &file_pontoon_proto_msgTypes[85]
+	mi := &file_pontoon_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6669,7 +6823,7 @@ func (x *FeedRequest) String() string {
 func (*FeedRequest) ProtoMessage() {}
 
 func (x *FeedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[85]
+	mi := &file_pontoon_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6682,7 +6836,7 @@ func (x *FeedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedRequest.ProtoReflect.Descriptor instead.
 func (*FeedRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{85}
+	return file_pontoon_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *FeedRequest) GetRangeId() uint64 {
@@ -6724,7 +6878,7 @@ type FeedMessage struct {
 
 func (x *FeedMessage) Reset() {
 	*x = FeedMessage{}
-	mi := &file_pontoon_proto_msgTypes[86]
+	mi := &file_pontoon_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6736,7 +6890,7 @@ func (x *FeedMessage) String() string {
 func (*FeedMessage) ProtoMessage() {}
 
 func (x *FeedMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[86]
+	mi := &file_pontoon_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6749,7 +6903,7 @@ func (x *FeedMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedMessage.ProtoReflect.Descriptor instead.
 func (*FeedMessage) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{86}
+	return file_pontoon_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *FeedMessage) GetEvents() []*ChangeEvent {
@@ -6785,7 +6939,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_pontoon_proto_msgTypes[87]
+	mi := &file_pontoon_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6797,7 +6951,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[87]
+	mi := &file_pontoon_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6810,7 +6964,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{87}
+	return file_pontoon_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *Checkpoint) GetSpan() *Span {
@@ -6845,7 +6999,7 @@ type GossipPacket struct {
 
 func (x *GossipPacket) Reset() {
 	*x = GossipPacket{}
-	mi := &file_pontoon_proto_msgTypes[88]
+	mi := &file_pontoon_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6857,7 +7011,7 @@ func (x *GossipPacket) String() string {
 func (*GossipPacket) ProtoMessage() {}
 
 func (x *GossipPacket) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[88]
+	mi := &file_pontoon_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6870,7 +7024,7 @@ func (x *GossipPacket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GossipPacket.ProtoReflect.Descriptor instead.
 func (*GossipPacket) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{88}
+	return file_pontoon_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *GossipPacket) GetFromNode() uint64 {
@@ -6904,7 +7058,7 @@ type DescribeRequest struct {
 
 func (x *DescribeRequest) Reset() {
 	*x = DescribeRequest{}
-	mi := &file_pontoon_proto_msgTypes[89]
+	mi := &file_pontoon_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6916,7 +7070,7 @@ func (x *DescribeRequest) String() string {
 func (*DescribeRequest) ProtoMessage() {}
 
 func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[89]
+	mi := &file_pontoon_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6929,7 +7083,7 @@ func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{89}
+	return file_pontoon_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *DescribeRequest) GetClusterId() uint64 {
@@ -6966,7 +7120,7 @@ type DescribeReply struct {
 
 func (x *DescribeReply) Reset() {
 	*x = DescribeReply{}
-	mi := &file_pontoon_proto_msgTypes[90]
+	mi := &file_pontoon_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6978,7 +7132,7 @@ func (x *DescribeReply) String() string {
 func (*DescribeReply) ProtoMessage() {}
 
 func (x *DescribeReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[90]
+	mi := &file_pontoon_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6991,7 +7145,7 @@ func (x *DescribeReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeReply.ProtoReflect.Descriptor instead.
 func (*DescribeReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{90}
+	return file_pontoon_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *DescribeReply) GetClusterId() uint64 {
@@ -7081,7 +7235,7 @@ type LocalityTier struct {
 
 func (x *LocalityTier) Reset() {
 	*x = LocalityTier{}
-	mi := &file_pontoon_proto_msgTypes[91]
+	mi := &file_pontoon_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7093,7 +7247,7 @@ func (x *LocalityTier) String() string {
 func (*LocalityTier) ProtoMessage() {}
 
 func (x *LocalityTier) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[91]
+	mi := &file_pontoon_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7106,7 +7260,7 @@ func (x *LocalityTier) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalityTier.ProtoReflect.Descriptor instead.
 func (*LocalityTier) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{91}
+	return file_pontoon_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *LocalityTier) GetKey() string {
@@ -7142,7 +7296,7 @@ type NodeRecord struct {
 
 func (x *NodeRecord) Reset() {
 	*x = NodeRecord{}
-	mi := &file_pontoon_proto_msgTypes[92]
+	mi := &file_pontoon_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7154,7 +7308,7 @@ func (x *NodeRecord) String() string {
 func (*NodeRecord) ProtoMessage() {}
 
 func (x *NodeRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[92]
+	mi := &file_pontoon_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7167,7 +7321,7 @@ func (x *NodeRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRecord.ProtoReflect.Descriptor instead.
 func (*NodeRecord) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{92}
+	return file_pontoon_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *NodeRecord) GetNodeId() uint64 {
@@ -7260,7 +7414,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_pontoon_proto_msgTypes[93]
+	mi := &file_pontoon_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7272,7 +7426,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[93]
+	mi := &file_pontoon_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7285,7 +7439,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{93}
+	return file_pontoon_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *Settings) GetReplicationFactor() int64 {
@@ -7375,7 +7529,7 @@ type OperatorStep struct {
 
 func (x *OperatorStep) Reset() {
 	*x = OperatorStep{}
-	mi := &file_pontoon_proto_msgTypes[94]
+	mi := &file_pontoon_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7387,7 +7541,7 @@ func (x *OperatorStep) String() string {
 func (*OperatorStep) ProtoMessage() {}
 
 func (x *OperatorStep) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[94]
+	mi := &file_pontoon_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7400,7 +7554,7 @@ func (x *OperatorStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorStep.ProtoReflect.Descriptor instead.
 func (*OperatorStep) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{94}
+	return file_pontoon_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *OperatorStep) GetText() string {
@@ -7439,7 +7593,7 @@ type OperatorStatus struct {
 
 func (x *OperatorStatus) Reset() {
 	*x = OperatorStatus{}
-	mi := &file_pontoon_proto_msgTypes[95]
+	mi := &file_pontoon_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7451,7 +7605,7 @@ func (x *OperatorStatus) String() string {
 func (*OperatorStatus) ProtoMessage() {}
 
 func (x *OperatorStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[95]
+	mi := &file_pontoon_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7464,7 +7618,7 @@ func (x *OperatorStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperatorStatus.ProtoReflect.Descriptor instead.
 func (*OperatorStatus) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{95}
+	return file_pontoon_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *OperatorStatus) GetId() uint64 {
@@ -7575,7 +7729,7 @@ type PlaceRequest struct {
 
 func (x *PlaceRequest) Reset() {
 	*x = PlaceRequest{}
-	mi := &file_pontoon_proto_msgTypes[96]
+	mi := &file_pontoon_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7587,7 +7741,7 @@ func (x *PlaceRequest) String() string {
 func (*PlaceRequest) ProtoMessage() {}
 
 func (x *PlaceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[96]
+	mi := &file_pontoon_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7600,7 +7754,7 @@ func (x *PlaceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceRequest.ProtoReflect.Descriptor instead.
 func (*PlaceRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{96}
+	return file_pontoon_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *PlaceRequest) GetClusterId() uint64 {
@@ -7690,7 +7844,7 @@ type ListOperators struct {
 
 func (x *ListOperators) Reset() {
 	*x = ListOperators{}
-	mi := &file_pontoon_proto_msgTypes[97]
+	mi := &file_pontoon_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7702,7 +7856,7 @@ func (x *ListOperators) String() string {
 func (*ListOperators) ProtoMessage() {}
 
 func (x *ListOperators) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[97]
+	mi := &file_pontoon_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7715,7 +7869,7 @@ func (x *ListOperators) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperators.ProtoReflect.Descriptor instead.
 func (*ListOperators) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{97}
+	return file_pontoon_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *ListOperators) GetEnded() bool {
@@ -7738,7 +7892,7 @@ type MoveReplica struct {
 
 func (x *MoveReplica) Reset() {
 	*x = MoveReplica{}
-	mi := &file_pontoon_proto_msgTypes[98]
+	mi := &file_pontoon_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7750,7 +7904,7 @@ func (x *MoveReplica) String() string {
 func (*MoveReplica) ProtoMessage() {}
 
 func (x *MoveReplica) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[98]
+	mi := &file_pontoon_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7763,7 +7917,7 @@ func (x *MoveReplica) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveReplica.ProtoReflect.Descriptor instead.
 func (*MoveReplica) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{98}
+	return file_pontoon_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *MoveReplica) GetRangeId() uint64 {
@@ -7798,7 +7952,7 @@ type MergeRange struct {
 
 func (x *MergeRange) Reset() {
 	*x = MergeRange{}
-	mi := &file_pontoon_proto_msgTypes[99]
+	mi := &file_pontoon_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7810,7 +7964,7 @@ func (x *MergeRange) String() string {
 func (*MergeRange) ProtoMessage() {}
 
 func (x *MergeRange) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[99]
+	mi := &file_pontoon_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7823,7 +7977,7 @@ func (x *MergeRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MergeRange.ProtoReflect.Descriptor instead.
 func (*MergeRange) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{99}
+	return file_pontoon_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *MergeRange) GetRangeId() uint64 {
@@ -7842,7 +7996,7 @@ type CancelOperator struct {
 
 func (x *CancelOperator) Reset() {
 	*x = CancelOperator{}
-	mi := &file_pontoon_proto_msgTypes[100]
+	mi := &file_pontoon_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7854,7 +8008,7 @@ func (x *CancelOperator) String() string {
 func (*CancelOperator) ProtoMessage() {}
 
 func (x *CancelOperator) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[100]
+	mi := &file_pontoon_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7867,7 +8021,7 @@ func (x *CancelOperator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOperator.ProtoReflect.Descriptor instead.
 func (*CancelOperator) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{100}
+	return file_pontoon_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *CancelOperator) GetId() uint64 {
@@ -7889,7 +8043,7 @@ type PlaceReply struct {
 
 func (x *PlaceReply) Reset() {
 	*x = PlaceReply{}
-	mi := &file_pontoon_proto_msgTypes[101]
+	mi := &file_pontoon_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7901,7 +8055,7 @@ func (x *PlaceReply) String() string {
 func (*PlaceReply) ProtoMessage() {}
 
 func (x *PlaceReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[101]
+	mi := &file_pontoon_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7914,7 +8068,7 @@ func (x *PlaceReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceReply.ProtoReflect.Descriptor instead.
 func (*PlaceReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{101}
+	return file_pontoon_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *PlaceReply) GetNotLeader() bool {
@@ -7955,7 +8109,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_pontoon_proto_msgTypes[102]
+	mi := &file_pontoon_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7967,7 +8121,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[102]
+	mi := &file_pontoon_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7980,7 +8134,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{102}
+	return file_pontoon_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *ReportRequest) GetClusterId() uint64 {
@@ -8008,7 +8162,7 @@ type ReportReply struct {
 
 func (x *ReportReply) Reset() {
 	*x = ReportReply{}
-	mi := &file_pontoon_proto_msgTypes[103]
+	mi := &file_pontoon_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8020,7 +8174,7 @@ func (x *ReportReply) String() string {
 func (*ReportReply) ProtoMessage() {}
 
 func (x *ReportReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[103]
+	mi := &file_pontoon_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8033,7 +8187,7 @@ func (x *ReportReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportReply.ProtoReflect.Descriptor instead.
 func (*ReportReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{103}
+	return file_pontoon_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *ReportReply) GetNodeId() uint64 {
@@ -8117,7 +8271,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_pontoon_proto_msgTypes[104]
+	mi := &file_pontoon_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8129,7 +8283,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[104]
+	mi := &file_pontoon_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8142,7 +8296,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{104}
+	return file_pontoon_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *JoinRequest) GetClusterId() uint64 {
@@ -8215,7 +8369,7 @@ type JoinReply struct {
 
 func (x *JoinReply) Reset() {
 	*x = JoinReply{}
-	mi := &file_pontoon_proto_msgTypes[105]
+	mi := &file_pontoon_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8227,7 +8381,7 @@ func (x *JoinReply) String() string {
 func (*JoinReply) ProtoMessage() {}
 
 func (x *JoinReply) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[105]
+	mi := &file_pontoon_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8240,7 +8394,7 @@ func (x *JoinReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinReply.ProtoReflect.Descriptor instead.
 func (*JoinReply) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{105}
+	return file_pontoon_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *JoinReply) GetRefused() string {
@@ -8296,7 +8450,7 @@ type RangeChecksumRequest struct {
 
 func (x *RangeChecksumRequest) Reset() {
 	*x = RangeChecksumRequest{}
-	mi := &file_pontoon_proto_msgTypes[106]
+	mi := &file_pontoon_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8308,7 +8462,7 @@ func (x *RangeChecksumRequest) String() string {
 func (*RangeChecksumRequest) ProtoMessage() {}
 
 func (x *RangeChecksumRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[106]
+	mi := &file_pontoon_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8321,7 +8475,7 @@ func (x *RangeChecksumRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeChecksumRequest.ProtoReflect.Descriptor instead.
 func (*RangeChecksumRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{106}
+	return file_pontoon_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *RangeChecksumRequest) GetRangeId() uint64 {
@@ -8341,7 +8495,7 @@ type RangeChecksumResponse struct {
 
 func (x *RangeChecksumResponse) Reset() {
 	*x = RangeChecksumResponse{}
-	mi := &file_pontoon_proto_msgTypes[107]
+	mi := &file_pontoon_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8353,7 +8507,7 @@ func (x *RangeChecksumResponse) String() string {
 func (*RangeChecksumResponse) ProtoMessage() {}
 
 func (x *RangeChecksumResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[107]
+	mi := &file_pontoon_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8366,7 +8520,7 @@ func (x *RangeChecksumResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeChecksumResponse.ProtoReflect.Descriptor instead.
 func (*RangeChecksumResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{107}
+	return file_pontoon_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *RangeChecksumResponse) GetReplicas() []*ReplicaChecksum {
@@ -8395,7 +8549,7 @@ type ReplicaChecksum struct {
 
 func (x *ReplicaChecksum) Reset() {
 	*x = ReplicaChecksum{}
-	mi := &file_pontoon_proto_msgTypes[108]
+	mi := &file_pontoon_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8407,7 +8561,7 @@ func (x *ReplicaChecksum) String() string {
 func (*ReplicaChecksum) ProtoMessage() {}
 
 func (x *ReplicaChecksum) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[108]
+	mi := &file_pontoon_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8420,7 +8574,7 @@ func (x *ReplicaChecksum) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaChecksum.ProtoReflect.Descriptor instead.
 func (*ReplicaChecksum) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{108}
+	return file_pontoon_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *ReplicaChecksum) GetNodeId() uint64 {
@@ -8460,7 +8614,7 @@ type RangeMergeRequest struct {
 
 func (x *RangeMergeRequest) Reset() {
 	*x = RangeMergeRequest{}
-	mi := &file_pontoon_proto_msgTypes[109]
+	mi := &file_pontoon_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8472,7 +8626,7 @@ func (x *RangeMergeRequest) String() string {
 func (*RangeMergeRequest) ProtoMessage() {}
 
 func (x *RangeMergeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[109]
+	mi := &file_pontoon_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8485,7 +8639,7 @@ func (x *RangeMergeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeMergeRequest.ProtoReflect.Descriptor instead.
 func (*RangeMergeRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{109}
+	return file_pontoon_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *RangeMergeRequest) GetRangeId() uint64 {
@@ -8504,7 +8658,7 @@ type RangeMergeResponse struct {
 
 func (x *RangeMergeResponse) Reset() {
 	*x = RangeMergeResponse{}
-	mi := &file_pontoon_proto_msgTypes[110]
+	mi := &file_pontoon_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8516,7 +8670,7 @@ func (x *RangeMergeResponse) String() string {
 func (*RangeMergeResponse) ProtoMessage() {}
 
 func (x *RangeMergeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[110]
+	mi := &file_pontoon_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8529,7 +8683,7 @@ func (x *RangeMergeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeMergeResponse.ProtoReflect.Descriptor instead.
 func (*RangeMergeResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{110}
+	return file_pontoon_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *RangeMergeResponse) GetOperator() *OperatorStatus {
@@ -8550,7 +8704,7 @@ type RangeMoveRequest struct {
 
 func (x *RangeMoveRequest) Reset() {
 	*x = RangeMoveRequest{}
-	mi := &file_pontoon_proto_msgTypes[111]
+	mi := &file_pontoon_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8562,7 +8716,7 @@ func (x *RangeMoveRequest) String() string {
 func (*RangeMoveRequest) ProtoMessage() {}
 
 func (x *RangeMoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[111]
+	mi := &file_pontoon_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8575,7 +8729,7 @@ func (x *RangeMoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeMoveRequest.ProtoReflect.Descriptor instead.
 func (*RangeMoveRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{111}
+	return file_pontoon_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *RangeMoveRequest) GetRangeId() uint64 {
@@ -8608,7 +8762,7 @@ type RangeMoveResponse struct {
 
 func (x *RangeMoveResponse) Reset() {
 	*x = RangeMoveResponse{}
-	mi := &file_pontoon_proto_msgTypes[112]
+	mi := &file_pontoon_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8620,7 +8774,7 @@ func (x *RangeMoveResponse) String() string {
 func (*RangeMoveResponse) ProtoMessage() {}
 
 func (x *RangeMoveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[112]
+	mi := &file_pontoon_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8633,7 +8787,7 @@ func (x *RangeMoveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeMoveResponse.ProtoReflect.Descriptor instead.
 func (*RangeMoveResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{112}
+	return file_pontoon_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *RangeMoveResponse) GetOperator() *OperatorStatus {
@@ -8653,7 +8807,7 @@ type NodeDrainRequest struct {
 
 func (x *NodeDrainRequest) Reset() {
 	*x = NodeDrainRequest{}
-	mi := &file_pontoon_proto_msgTypes[113]
+	mi := &file_pontoon_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8665,7 +8819,7 @@ func (x *NodeDrainRequest) String() string {
 func (*NodeDrainRequest) ProtoMessage() {}
 
 func (x *NodeDrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[113]
+	mi := &file_pontoon_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8678,7 +8832,7 @@ func (x *NodeDrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeDrainRequest.ProtoReflect.Descriptor instead.
 func (*NodeDrainRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{113}
+	return file_pontoon_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *NodeDrainRequest) GetNodeId() uint64 {
@@ -8704,7 +8858,7 @@ type NodeDrainResponse struct {
 
 func (x *NodeDrainResponse) Reset() {
 	*x = NodeDrainResponse{}
-	mi := &file_pontoon_proto_msgTypes[114]
+	mi := &file_pontoon_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8716,7 +8870,7 @@ func (x *NodeDrainResponse) String() string {
 func (*NodeDrainResponse) ProtoMessage() {}
 
 func (x *NodeDrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[114]
+	mi := &file_pontoon_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8729,7 +8883,7 @@ func (x *NodeDrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeDrainResponse.ProtoReflect.Descriptor instead.
 func (*NodeDrainResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{114}
+	return file_pontoon_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *NodeDrainResponse) GetNode() *NodeStatus {
@@ -8752,7 +8906,7 @@ type NodeRemoveRequest struct {
 
 func (x *NodeRemoveRequest) Reset() {
 	*x = NodeRemoveRequest{}
-	mi := &file_pontoon_proto_msgTypes[115]
+	mi := &file_pontoon_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8764,7 +8918,7 @@ func (x *NodeRemoveRequest) String() string {
 func (*NodeRemoveRequest) ProtoMessage() {}
 
 func (x *NodeRemoveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[115]
+	mi := &file_pontoon_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8777,7 +8931,7 @@ func (x *NodeRemoveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRemoveRequest.ProtoReflect.Descriptor instead.
 func (*NodeRemoveRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{115}
+	return file_pontoon_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *NodeRemoveRequest) GetNodeId() uint64 {
@@ -8802,7 +8956,7 @@ type NodeRemoveResponse struct {
 
 func (x *NodeRemoveResponse) Reset() {
 	*x = NodeRemoveResponse{}
-	mi := &file_pontoon_proto_msgTypes[116]
+	mi := &file_pontoon_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8814,7 +8968,7 @@ func (x *NodeRemoveResponse) String() string {
 func (*NodeRemoveResponse) ProtoMessage() {}
 
 func (x *NodeRemoveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[116]
+	mi := &file_pontoon_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8827,7 +8981,7 @@ func (x *NodeRemoveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRemoveResponse.ProtoReflect.Descriptor instead.
 func (*NodeRemoveResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{116}
+	return file_pontoon_proto_rawDescGZIP(), []int{118}
 }
 
 type PlacementOperatorsRequest struct {
@@ -8839,7 +8993,7 @@ type PlacementOperatorsRequest struct {
 
 func (x *PlacementOperatorsRequest) Reset() {
 	*x = PlacementOperatorsRequest{}
-	mi := &file_pontoon_proto_msgTypes[117]
+	mi := &file_pontoon_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8851,7 +9005,7 @@ func (x *PlacementOperatorsRequest) String() string {
 func (*PlacementOperatorsRequest) ProtoMessage() {}
 
 func (x *PlacementOperatorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[117]
+	mi := &file_pontoon_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8864,7 +9018,7 @@ func (x *PlacementOperatorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementOperatorsRequest.ProtoReflect.Descriptor instead.
 func (*PlacementOperatorsRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{117}
+	return file_pontoon_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *PlacementOperatorsRequest) GetEnded() bool {
@@ -8883,7 +9037,7 @@ type PlacementOperatorsResponse struct {
 
 func (x *PlacementOperatorsResponse) Reset() {
 	*x = PlacementOperatorsResponse{}
-	mi := &file_pontoon_proto_msgTypes[118]
+	mi := &file_pontoon_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8895,7 +9049,7 @@ func (x *PlacementOperatorsResponse) String() string {
 func (*PlacementOperatorsResponse) ProtoMessage() {}
 
 func (x *PlacementOperatorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[118]
+	mi := &file_pontoon_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8908,7 +9062,7 @@ func (x *PlacementOperatorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementOperatorsResponse.ProtoReflect.Descriptor instead.
 func (*PlacementOperatorsResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{118}
+	return file_pontoon_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *PlacementOperatorsResponse) GetOperators() []*OperatorStatus {
@@ -8927,7 +9081,7 @@ type PlacementCancelRequest struct {
 
 func (x *PlacementCancelRequest) Reset() {
 	*x = PlacementCancelRequest{}
-	mi := &file_pontoon_proto_msgTypes[119]
+	mi := &file_pontoon_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8939,7 +9093,7 @@ func (x *PlacementCancelRequest) String() string {
 func (*PlacementCancelRequest) ProtoMessage() {}
 
 func (x *PlacementCancelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[119]
+	mi := &file_pontoon_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8952,7 +9106,7 @@ func (x *PlacementCancelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementCancelRequest.ProtoReflect.Descriptor instead.
 func (*PlacementCancelRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{119}
+	return file_pontoon_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *PlacementCancelRequest) GetId() uint64 {
@@ -8970,7 +9124,7 @@ type PlacementCancelResponse struct {
 
 func (x *PlacementCancelResponse) Reset() {
 	*x = PlacementCancelResponse{}
-	mi := &file_pontoon_proto_msgTypes[120]
+	mi := &file_pontoon_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8982,7 +9136,7 @@ func (x *PlacementCancelResponse) String() string {
 func (*PlacementCancelResponse) ProtoMessage() {}
 
 func (x *PlacementCancelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[120]
+	mi := &file_pontoon_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8995,7 +9149,7 @@ func (x *PlacementCancelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementCancelResponse.ProtoReflect.Descriptor instead.
 func (*PlacementCancelResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{120}
+	return file_pontoon_proto_rawDescGZIP(), []int{122}
 }
 
 // PlacementSettingsRequest reads the settings, and first changes those named.
@@ -9008,7 +9162,7 @@ type PlacementSettingsRequest struct {
 
 func (x *PlacementSettingsRequest) Reset() {
 	*x = PlacementSettingsRequest{}
-	mi := &file_pontoon_proto_msgTypes[121]
+	mi := &file_pontoon_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9020,7 +9174,7 @@ func (x *PlacementSettingsRequest) String() string {
 func (*PlacementSettingsRequest) ProtoMessage() {}
 
 func (x *PlacementSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[121]
+	mi := &file_pontoon_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9033,7 +9187,7 @@ func (x *PlacementSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementSettingsRequest.ProtoReflect.Descriptor instead.
 func (*PlacementSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{121}
+	return file_pontoon_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *PlacementSettingsRequest) GetSet() []*Setting {
@@ -9056,7 +9210,7 @@ type Setting struct {
 
 func (x *Setting) Reset() {
 	*x = Setting{}
-	mi := &file_pontoon_proto_msgTypes[122]
+	mi := &file_pontoon_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9068,7 +9222,7 @@ func (x *Setting) String() string {
 func (*Setting) ProtoMessage() {}
 
 func (x *Setting) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[122]
+	mi := &file_pontoon_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9081,7 +9235,7 @@ func (x *Setting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Setting.ProtoReflect.Descriptor instead.
 func (*Setting) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{122}
+	return file_pontoon_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *Setting) GetName() string {
@@ -9121,7 +9275,7 @@ type PlacementSettingsResponse struct {
 
 func (x *PlacementSettingsResponse) Reset() {
 	*x = PlacementSettingsResponse{}
-	mi := &file_pontoon_proto_msgTypes[123]
+	mi := &file_pontoon_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9133,7 +9287,7 @@ func (x *PlacementSettingsResponse) String() string {
 func (*PlacementSettingsResponse) ProtoMessage() {}
 
 func (x *PlacementSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[123]
+	mi := &file_pontoon_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9146,7 +9300,7 @@ func (x *PlacementSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementSettingsResponse.ProtoReflect.Descriptor instead.
 func (*PlacementSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{123}
+	return file_pontoon_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *PlacementSettingsResponse) GetSettings() []*Setting {
@@ -9164,7 +9318,7 @@ type RangeListRequest struct {
 
 func (x *RangeListRequest) Reset() {
 	*x = RangeListRequest{}
-	mi := &file_pontoon_proto_msgTypes[124]
+	mi := &file_pontoon_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9176,7 +9330,7 @@ func (x *RangeListRequest) String() string {
 func (*RangeListRequest) ProtoMessage() {}
 
 func (x *RangeListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[124]
+	mi := &file_pontoon_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9189,7 +9343,7 @@ func (x *RangeListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeListRequest.ProtoReflect.Descriptor instead.
 func (*RangeListRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{124}
+	return file_pontoon_proto_rawDescGZIP(), []int{126}
 }
 
 type RangeListResponse struct {
@@ -9201,7 +9355,7 @@ type RangeListResponse struct {
 
 func (x *RangeListResponse) Reset() {
 	*x = RangeListResponse{}
-	mi := &file_pontoon_proto_msgTypes[125]
+	mi := &file_pontoon_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9213,7 +9367,7 @@ func (x *RangeListResponse) String() string {
 func (*RangeListResponse) ProtoMessage() {}
 
 func (x *RangeListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[125]
+	mi := &file_pontoon_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9226,7 +9380,7 @@ func (x *RangeListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeListResponse.ProtoReflect.Descriptor instead.
 func (*RangeListResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{125}
+	return file_pontoon_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *RangeListResponse) GetRanges() []*RangeStatus {
@@ -9245,7 +9399,7 @@ type RangeShowRequest struct {
 
 func (x *RangeShowRequest) Reset() {
 	*x = RangeShowRequest{}
-	mi := &file_pontoon_proto_msgTypes[126]
+	mi := &file_pontoon_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9257,7 +9411,7 @@ func (x *RangeShowRequest) String() string {
 func (*RangeShowRequest) ProtoMessage() {}
 
 func (x *RangeShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[126]
+	mi := &file_pontoon_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9270,7 +9424,7 @@ func (x *RangeShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeShowRequest.ProtoReflect.Descriptor instead.
 func (*RangeShowRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{126}
+	return file_pontoon_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *RangeShowRequest) GetRangeId() uint64 {
@@ -9289,7 +9443,7 @@ type RangeShowResponse struct {
 
 func (x *RangeShowResponse) Reset() {
 	*x = RangeShowResponse{}
-	mi := &file_pontoon_proto_msgTypes[127]
+	mi := &file_pontoon_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9301,7 +9455,7 @@ func (x *RangeShowResponse) String() string {
 func (*RangeShowResponse) ProtoMessage() {}
 
 func (x *RangeShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[127]
+	mi := &file_pontoon_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9314,7 +9468,7 @@ func (x *RangeShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeShowResponse.ProtoReflect.Descriptor instead.
 func (*RangeShowResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{127}
+	return file_pontoon_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *RangeShowResponse) GetReplicas() []*RangeStatus {
@@ -9334,7 +9488,7 @@ type RangeSplitRequest struct {
 
 func (x *RangeSplitRequest) Reset() {
 	*x = RangeSplitRequest{}
-	mi := &file_pontoon_proto_msgTypes[128]
+	mi := &file_pontoon_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9346,7 +9500,7 @@ func (x *RangeSplitRequest) String() string {
 func (*RangeSplitRequest) ProtoMessage() {}
 
 func (x *RangeSplitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[128]
+	mi := &file_pontoon_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9359,7 +9513,7 @@ func (x *RangeSplitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeSplitRequest.ProtoReflect.Descriptor instead.
 func (*RangeSplitRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{128}
+	return file_pontoon_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *RangeSplitRequest) GetKey() []byte {
@@ -9386,7 +9540,7 @@ type RangeSplitResponse struct {
 
 func (x *RangeSplitResponse) Reset() {
 	*x = RangeSplitResponse{}
-	mi := &file_pontoon_proto_msgTypes[129]
+	mi := &file_pontoon_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9398,7 +9552,7 @@ func (x *RangeSplitResponse) String() string {
 func (*RangeSplitResponse) ProtoMessage() {}
 
 func (x *RangeSplitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[129]
+	mi := &file_pontoon_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9411,7 +9565,7 @@ func (x *RangeSplitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeSplitResponse.ProtoReflect.Descriptor instead.
 func (*RangeSplitResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{129}
+	return file_pontoon_proto_rawDescGZIP(), []int{131}
 }
 
 func (x *RangeSplitResponse) GetLeft() *Descriptor {
@@ -9438,7 +9592,7 @@ type RangeTransferLeaderRequest struct {
 
 func (x *RangeTransferLeaderRequest) Reset() {
 	*x = RangeTransferLeaderRequest{}
-	mi := &file_pontoon_proto_msgTypes[130]
+	mi := &file_pontoon_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9450,7 +9604,7 @@ func (x *RangeTransferLeaderRequest) String() string {
 func (*RangeTransferLeaderRequest) ProtoMessage() {}
 
 func (x *RangeTransferLeaderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[130]
+	mi := &file_pontoon_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9463,7 +9617,7 @@ func (x *RangeTransferLeaderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeTransferLeaderRequest.ProtoReflect.Descriptor instead.
 func (*RangeTransferLeaderRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{130}
+	return file_pontoon_proto_rawDescGZIP(), []int{132}
 }
 
 func (x *RangeTransferLeaderRequest) GetRangeId() uint64 {
@@ -9488,7 +9642,7 @@ type RangeTransferLeaderResponse struct {
 
 func (x *RangeTransferLeaderResponse) Reset() {
 	*x = RangeTransferLeaderResponse{}
-	mi := &file_pontoon_proto_msgTypes[131]
+	mi := &file_pontoon_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9500,7 +9654,7 @@ func (x *RangeTransferLeaderResponse) String() string {
 func (*RangeTransferLeaderResponse) ProtoMessage() {}
 
 func (x *RangeTransferLeaderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[131]
+	mi := &file_pontoon_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9513,7 +9667,7 @@ func (x *RangeTransferLeaderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RangeTransferLeaderResponse.ProtoReflect.Descriptor instead.
 func (*RangeTransferLeaderResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{131}
+	return file_pontoon_proto_rawDescGZIP(), []int{133}
 }
 
 type NodeListRequest struct {
@@ -9524,7 +9678,7 @@ type NodeListRequest struct {
 
 func (x *NodeListRequest) Reset() {
 	*x = NodeListRequest{}
-	mi := &file_pontoon_proto_msgTypes[132]
+	mi := &file_pontoon_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9536,7 +9690,7 @@ func (x *NodeListRequest) String() string {
 func (*NodeListRequest) ProtoMessage() {}
 
 func (x *NodeListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[132]
+	mi := &file_pontoon_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9549,7 +9703,7 @@ func (x *NodeListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeListRequest.ProtoReflect.Descriptor instead.
 func (*NodeListRequest) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{132}
+	return file_pontoon_proto_rawDescGZIP(), []int{134}
 }
 
 type NodeStatus struct {
@@ -9573,7 +9727,7 @@ type NodeStatus struct {
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_pontoon_proto_msgTypes[133]
+	mi := &file_pontoon_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9585,7 +9739,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[133]
+	mi := &file_pontoon_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9598,7 +9752,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{133}
+	return file_pontoon_proto_rawDescGZIP(), []int{135}
 }
 
 func (x *NodeStatus) GetNodeId() uint64 {
@@ -9701,7 +9855,7 @@ type NodeListResponse struct {
 
 func (x *NodeListResponse) Reset() {
 	*x = NodeListResponse{}
-	mi := &file_pontoon_proto_msgTypes[134]
+	mi := &file_pontoon_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9713,7 +9867,7 @@ func (x *NodeListResponse) String() string {
 func (*NodeListResponse) ProtoMessage() {}
 
 func (x *NodeListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_pontoon_proto_msgTypes[134]
+	mi := &file_pontoon_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9726,7 +9880,7 @@ func (x *NodeListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeListResponse.ProtoReflect.Descriptor instead.
 func (*NodeListResponse) Descriptor() ([]byte, []int) {
-	return file_pontoon_proto_rawDescGZIP(), []int{134}
+	return file_pontoon_proto_rawDescGZIP(), []int{136}
 }
 
 func (x *NodeListResponse) GetNodes() []*NodeStatus {
@@ -10162,14 +10316,26 @@ const file_pontoon_proto_rawDesc = "" +
 	"\vClosedEnter\x12\x19\n" +
 	"\brange_id\x18\x01 \x01(\x04R\arangeId\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12#\n" +
-	"\rapplied_index\x18\x03 \x01(\x04R\fappliedIndex\"\xd3\x01\n" +
+	"\rapplied_index\x18\x03 \x01(\x04R\fappliedIndex\"\x85\x02\n" +
 	"\tRaftFrame\x12\x1b\n" +
 	"\tfrom_node\x18\x01 \x01(\x04R\bfromNode\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x02 \x01(\x04R\tclusterId\x123\n" +
 	"\bmessages\x18\x03 \x03(\v2\x17.pontoon.v1.RaftMessageR\bmessages\x120\n" +
 	"\x06closed\x18\x04 \x03(\v2\x18.pontoon.v1.ClosedUpdateR\x06closed\x12#\n" +
-	"\rpush_revision\x18\x05 \x01(\x03R\fpushRevision\"\t\n" +
+	"\rpush_revision\x18\x05 \x01(\x03R\fpushRevision\x120\n" +
+	"\bliveness\x18\x06 \x01(\v2\x14.pontoon.v1.LivenessR\bliveness\"\xb4\x01\n" +
+	"\bLiveness\x12\x12\n" +
+	"\x04boot\x18\x01 \x01(\x04R\x04boot\x12\x12\n" +
+	"\x04beat\x18\x02 \x01(\x04R\x04beat\x12\x19\n" +
+	"\back_boot\x18\x03 \x01(\x04R\aackBoot\x12\x10\n" +
+	"\x03ack\x18\x04 \x01(\x04R\x03ack\x12\x12\n" +
+	"\x04wake\x18\x05 \x03(\x04R\x04wake\x12)\n" +
+	"\x05sleep\x18\x06 \x03(\v2\x13.pontoon.v1.SleeperR\x05sleep\x12\x14\n" +
+	"\x05rouse\x18\a \x03(\x04R\x05rouse\"8\n" +
+	"\aSleeper\x12\x19\n" +
+	"\brange_id\x18\x01 \x01(\x04R\arangeId\x12\x12\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\"\t\n" +
 	"\aRaftAck\"\x8d\x01\n" +
 	"\rSnapshotChunk\x122\n" +
 	"\x06header\x18\x01 \x01(\v2\x1a.pontoon.v1.SnapshotHeaderR\x06header\x12\x18\n" +
@@ -10562,7 +10728,7 @@ func file_pontoon_proto_rawDescGZIP() []byte {
 }
 
 var file_pontoon_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_pontoon_proto_msgTypes = make([]protoimpl.MessageInfo, 135)
+var file_pontoon_proto_msgTypes = make([]protoimpl.MessageInfo, 137)
 var file_pontoon_proto_goTypes = []any{
 	(ReplicaRole)(0),                    // 0: pontoon.v1.ReplicaRole
 	(EffectKind)(0),                     // 1: pontoon.v1.EffectKind
@@ -10653,68 +10819,70 @@ var file_pontoon_proto_goTypes = []any{
 	(*ClosedUpdate)(nil),                // 86: pontoon.v1.ClosedUpdate
 	(*ClosedEnter)(nil),                 // 87: pontoon.v1.ClosedEnter
 	(*RaftFrame)(nil),                   // 88: pontoon.v1.RaftFrame
-	(*RaftAck)(nil),                     // 89: pontoon.v1.RaftAck
-	(*SnapshotChunk)(nil),               // 90: pontoon.v1.SnapshotChunk
-	(*SnapshotHeader)(nil),              // 91: pontoon.v1.SnapshotHeader
-	(*SnapshotAck)(nil),                 // 92: pontoon.v1.SnapshotAck
-	(*SequenceAsk)(nil),                 // 93: pontoon.v1.SequenceAsk
-	(*Epochs)(nil),                      // 94: pontoon.v1.Epochs
-	(*SequenceReply)(nil),               // 95: pontoon.v1.SequenceReply
-	(*FeedRequest)(nil),                 // 96: pontoon.v1.FeedRequest
-	(*FeedMessage)(nil),                 // 97: pontoon.v1.FeedMessage
-	(*Checkpoint)(nil),                  // 98: pontoon.v1.Checkpoint
-	(*GossipPacket)(nil),                // 99: pontoon.v1.GossipPacket
-	(*DescribeRequest)(nil),             // 100: pontoon.v1.DescribeRequest
-	(*DescribeReply)(nil),               // 101: pontoon.v1.DescribeReply
-	(*LocalityTier)(nil),                // 102: pontoon.v1.LocalityTier
-	(*NodeRecord)(nil),                  // 103: pontoon.v1.NodeRecord
-	(*Settings)(nil),                    // 104: pontoon.v1.Settings
-	(*OperatorStep)(nil),                // 105: pontoon.v1.OperatorStep
-	(*OperatorStatus)(nil),              // 106: pontoon.v1.OperatorStatus
-	(*PlaceRequest)(nil),                // 107: pontoon.v1.PlaceRequest
-	(*ListOperators)(nil),               // 108: pontoon.v1.ListOperators
-	(*MoveReplica)(nil),                 // 109: pontoon.v1.MoveReplica
-	(*MergeRange)(nil),                  // 110: pontoon.v1.MergeRange
-	(*CancelOperator)(nil),              // 111: pontoon.v1.CancelOperator
-	(*PlaceReply)(nil),                  // 112: pontoon.v1.PlaceReply
-	(*ReportRequest)(nil),               // 113: pontoon.v1.ReportRequest
-	(*ReportReply)(nil),                 // 114: pontoon.v1.ReportReply
-	(*JoinRequest)(nil),                 // 115: pontoon.v1.JoinRequest
-	(*JoinReply)(nil),                   // 116: pontoon.v1.JoinReply
-	(*RangeChecksumRequest)(nil),        // 117: pontoon.v1.RangeChecksumRequest
-	(*RangeChecksumResponse)(nil),       // 118: pontoon.v1.RangeChecksumResponse
-	(*ReplicaChecksum)(nil),             // 119: pontoon.v1.ReplicaChecksum
-	(*RangeMergeRequest)(nil),           // 120: pontoon.v1.RangeMergeRequest
-	(*RangeMergeResponse)(nil),          // 121: pontoon.v1.RangeMergeResponse
-	(*RangeMoveRequest)(nil),            // 122: pontoon.v1.RangeMoveRequest
-	(*RangeMoveResponse)(nil),           // 123: pontoon.v1.RangeMoveResponse
-	(*NodeDrainRequest)(nil),            // 124: pontoon.v1.NodeDrainRequest
-	(*NodeDrainResponse)(nil),           // 125: pontoon.v1.NodeDrainResponse
-	(*NodeRemoveRequest)(nil),           // 126: pontoon.v1.NodeRemoveRequest
-	(*NodeRemoveResponse)(nil),          // 127: pontoon.v1.NodeRemoveResponse
-	(*PlacementOperatorsRequest)(nil),   // 128: pontoon.v1.PlacementOperatorsRequest
-	(*PlacementOperatorsResponse)(nil),  // 129: pontoon.v1.PlacementOperatorsResponse
-	(*PlacementCancelRequest)(nil),      // 130: pontoon.v1.PlacementCancelRequest
-	(*PlacementCancelResponse)(nil),     // 131: pontoon.v1.PlacementCancelResponse
-	(*PlacementSettingsRequest)(nil),    // 132: pontoon.v1.PlacementSettingsRequest
-	(*Setting)(nil),                     // 133: pontoon.v1.Setting
-	(*PlacementSettingsResponse)(nil),   // 134: pontoon.v1.PlacementSettingsResponse
-	(*RangeListRequest)(nil),            // 135: pontoon.v1.RangeListRequest
-	(*RangeListResponse)(nil),           // 136: pontoon.v1.RangeListResponse
-	(*RangeShowRequest)(nil),            // 137: pontoon.v1.RangeShowRequest
-	(*RangeShowResponse)(nil),           // 138: pontoon.v1.RangeShowResponse
-	(*RangeSplitRequest)(nil),           // 139: pontoon.v1.RangeSplitRequest
-	(*RangeSplitResponse)(nil),          // 140: pontoon.v1.RangeSplitResponse
-	(*RangeTransferLeaderRequest)(nil),  // 141: pontoon.v1.RangeTransferLeaderRequest
-	(*RangeTransferLeaderResponse)(nil), // 142: pontoon.v1.RangeTransferLeaderResponse
-	(*NodeListRequest)(nil),             // 143: pontoon.v1.NodeListRequest
-	(*NodeStatus)(nil),                  // 144: pontoon.v1.NodeStatus
-	(*NodeListResponse)(nil),            // 145: pontoon.v1.NodeListResponse
-	(*etcdserverpb.RangeRequest)(nil),   // 146: etcdserverpb.RangeRequest
-	(*mvccpb.KeyValue)(nil),             // 147: mvccpb.KeyValue
-	(*etcdserverpb.RequestOp)(nil),      // 148: etcdserverpb.RequestOp
-	(*etcdserverpb.ResponseOp)(nil),     // 149: etcdserverpb.ResponseOp
-	(*mvccpb.Event)(nil),                // 150: mvccpb.Event
+	(*Liveness)(nil),                    // 89: pontoon.v1.Liveness
+	(*Sleeper)(nil),                     // 90: pontoon.v1.Sleeper
+	(*RaftAck)(nil),                     // 91: pontoon.v1.RaftAck
+	(*SnapshotChunk)(nil),               // 92: pontoon.v1.SnapshotChunk
+	(*SnapshotHeader)(nil),              // 93: pontoon.v1.SnapshotHeader
+	(*SnapshotAck)(nil),                 // 94: pontoon.v1.SnapshotAck
+	(*SequenceAsk)(nil),                 // 95: pontoon.v1.SequenceAsk
+	(*Epochs)(nil),                      // 96: pontoon.v1.Epochs
+	(*SequenceReply)(nil),               // 97: pontoon.v1.SequenceReply
+	(*FeedRequest)(nil),                 // 98: pontoon.v1.FeedRequest
+	(*FeedMessage)(nil),                 // 99: pontoon.v1.FeedMessage
+	(*Checkpoint)(nil),                  // 100: pontoon.v1.Checkpoint
+	(*GossipPacket)(nil),                // 101: pontoon.v1.GossipPacket
+	(*DescribeRequest)(nil),             // 102: pontoon.v1.DescribeRequest
+	(*DescribeReply)(nil),               // 103: pontoon.v1.DescribeReply
+	(*LocalityTier)(nil),                // 104: pontoon.v1.LocalityTier
+	(*NodeRecord)(nil),                  // 105: pontoon.v1.NodeRecord
+	(*Settings)(nil),                    // 106: pontoon.v1.Settings
+	(*OperatorStep)(nil),                // 107: pontoon.v1.OperatorStep
+	(*OperatorStatus)(nil),              // 108: pontoon.v1.OperatorStatus
+	(*PlaceRequest)(nil),                // 109: pontoon.v1.PlaceRequest
+	(*ListOperators)(nil),               // 110: pontoon.v1.ListOperators
+	(*MoveReplica)(nil),                 // 111: pontoon.v1.MoveReplica
+	(*MergeRange)(nil),                  // 112: pontoon.v1.MergeRange
+	(*CancelOperator)(nil),              // 113: pontoon.v1.CancelOperator
+	(*PlaceReply)(nil),                  // 114: pontoon.v1.PlaceReply
+	(*ReportRequest)(nil),               // 115: pontoon.v1.ReportRequest
+	(*ReportReply)(nil),                 // 116: pontoon.v1.ReportReply
+	(*JoinRequest)(nil),                 // 117: pontoon.v1.JoinRequest
+	(*JoinReply)(nil),                   // 118: pontoon.v1.JoinReply
+	(*RangeChecksumRequest)(nil),        // 119: pontoon.v1.RangeChecksumRequest
+	(*RangeChecksumResponse)(nil),       // 120: pontoon.v1.RangeChecksumResponse
+	(*ReplicaChecksum)(nil),             // 121: pontoon.v1.ReplicaChecksum
+	(*RangeMergeRequest)(nil),           // 122: pontoon.v1.RangeMergeRequest
+	(*RangeMergeResponse)(nil),          // 123: pontoon.v1.RangeMergeResponse
+	(*RangeMoveRequest)(nil),            // 124: pontoon.v1.RangeMoveRequest
+	(*RangeMoveResponse)(nil),           // 125: pontoon.v1.RangeMoveResponse
+	(*NodeDrainRequest)(nil),            // 126: pontoon.v1.NodeDrainRequest
+	(*NodeDrainResponse)(nil),           // 127: pontoon.v1.NodeDrainResponse
+	(*NodeRemoveRequest)(nil),           // 128: pontoon.v1.NodeRemoveRequest
+	(*NodeRemoveResponse)(nil),          // 129: pontoon.v1.NodeRemoveResponse
+	(*PlacementOperatorsRequest)(nil),   // 130: pontoon.v1.PlacementOperatorsRequest
+	(*PlacementOperatorsResponse)(nil),  // 131: pontoon.v1.PlacementOperatorsResponse
+	(*PlacementCancelRequest)(nil),      // 132: pontoon.v1.PlacementCancelRequest
+	(*PlacementCancelResponse)(nil),     // 133: pontoon.v1.PlacementCancelResponse
+	(*PlacementSettingsRequest)(nil),    // 134: pontoon.v1.PlacementSettingsRequest
+	(*Setting)(nil),                     // 135: pontoon.v1.Setting
+	(*PlacementSettingsResponse)(nil),   // 136: pontoon.v1.PlacementSettingsResponse
+	(*RangeListRequest)(nil),            // 137: pontoon.v1.RangeListRequest
+	(*RangeListResponse)(nil),           // 138: pontoon.v1.RangeListResponse
+	(*RangeShowRequest)(nil),            // 139: pontoon.v1.RangeShowRequest
+	(*RangeShowResponse)(nil),           // 140: pontoon.v1.RangeShowResponse
+	(*RangeSplitRequest)(nil),           // 141: pontoon.v1.RangeSplitRequest
+	(*RangeSplitResponse)(nil),          // 142: pontoon.v1.RangeSplitResponse
+	(*RangeTransferLeaderRequest)(nil),  // 143: pontoon.v1.RangeTransferLeaderRequest
+	(*RangeTransferLeaderResponse)(nil), // 144: pontoon.v1.RangeTransferLeaderResponse
+	(*NodeListRequest)(nil),             // 145: pontoon.v1.NodeListRequest
+	(*NodeStatus)(nil),                  // 146: pontoon.v1.NodeStatus
+	(*NodeListResponse)(nil),            // 147: pontoon.v1.NodeListResponse
+	(*etcdserverpb.RangeRequest)(nil),   // 148: etcdserverpb.RangeRequest
+	(*mvccpb.KeyValue)(nil),             // 149: mvccpb.KeyValue
+	(*etcdserverpb.RequestOp)(nil),      // 150: etcdserverpb.RequestOp
+	(*etcdserverpb.ResponseOp)(nil),     // 151: etcdserverpb.ResponseOp
+	(*mvccpb.Event)(nil),                // 152: mvccpb.Event
 }
 var file_pontoon_proto_depIdxs = []int32{
 	0,   // 0: pontoon.v1.Replica.role:type_name -> pontoon.v1.ReplicaRole
@@ -10796,18 +10964,18 @@ var file_pontoon_proto_depIdxs = []int32{
 	5,   // 76: pontoon.v1.RangeError.code:type_name -> pontoon.v1.RangeErrorCode
 	13,  // 77: pontoon.v1.RangeError.descriptors:type_name -> pontoon.v1.Descriptor
 	24,  // 78: pontoon.v1.RangeError.txn:type_name -> pontoon.v1.TxnID
-	146, // 79: pontoon.v1.ReadOp.request:type_name -> etcdserverpb.RangeRequest
+	148, // 79: pontoon.v1.ReadOp.request:type_name -> etcdserverpb.RangeRequest
 	24,  // 80: pontoon.v1.ReadOp.txn:type_name -> pontoon.v1.TxnID
-	147, // 81: pontoon.v1.ReadReply.kvs:type_name -> mvccpb.KeyValue
-	148, // 82: pontoon.v1.WriteOp.request:type_name -> etcdserverpb.RequestOp
-	149, // 83: pontoon.v1.WriteReply.response:type_name -> etcdserverpb.ResponseOp
+	149, // 81: pontoon.v1.ReadReply.kvs:type_name -> mvccpb.KeyValue
+	150, // 82: pontoon.v1.WriteOp.request:type_name -> etcdserverpb.RequestOp
+	151, // 83: pontoon.v1.WriteReply.response:type_name -> etcdserverpb.ResponseOp
 	24,  // 84: pontoon.v1.LockOp.txn:type_name -> pontoon.v1.TxnID
 	25,  // 85: pontoon.v1.LockOp.locks:type_name -> pontoon.v1.LockSpan
 	11,  // 86: pontoon.v1.LockOp.participants:type_name -> pontoon.v1.Span
-	146, // 87: pontoon.v1.LockOp.reads:type_name -> etcdserverpb.RangeRequest
+	148, // 87: pontoon.v1.LockOp.reads:type_name -> etcdserverpb.RangeRequest
 	34,  // 88: pontoon.v1.LockReply.reads:type_name -> pontoon.v1.ReadReply
 	28,  // 89: pontoon.v1.LockReply.lease:type_name -> pontoon.v1.LeaseRecord
-	147, // 90: pontoon.v1.LockReply.lease_keys:type_name -> mvccpb.KeyValue
+	149, // 90: pontoon.v1.LockReply.lease_keys:type_name -> mvccpb.KeyValue
 	24,  // 91: pontoon.v1.CommitOp.txn:type_name -> pontoon.v1.TxnID
 	22,  // 92: pontoon.v1.CommitOp.effects:type_name -> pontoon.v1.Effect
 	11,  // 93: pontoon.v1.CommitOp.participants:type_name -> pontoon.v1.Span
@@ -10824,7 +10992,7 @@ var file_pontoon_proto_depIdxs = []int32{
 	28,  // 104: pontoon.v1.LeaseOp.checkpoints:type_name -> pontoon.v1.LeaseRecord
 	28,  // 105: pontoon.v1.LeaseReply.record:type_name -> pontoon.v1.LeaseRecord
 	28,  // 106: pontoon.v1.LeaseReply.leases:type_name -> pontoon.v1.LeaseRecord
-	150, // 107: pontoon.v1.ChangeEvent.event:type_name -> mvccpb.Event
+	152, // 107: pontoon.v1.ChangeEvent.event:type_name -> mvccpb.Event
 	57,  // 108: pontoon.v1.HistoryReply.events:type_name -> pontoon.v1.ChangeEvent
 	13,  // 109: pontoon.v1.SplitReply.left:type_name -> pontoon.v1.Descriptor
 	13,  // 110: pontoon.v1.SplitReply.right:type_name -> pontoon.v1.Descriptor
@@ -10841,94 +11009,96 @@ var file_pontoon_proto_depIdxs = []int32{
 	87,  // 121: pontoon.v1.ClosedUpdate.enter:type_name -> pontoon.v1.ClosedEnter
 	85,  // 122: pontoon.v1.RaftFrame.messages:type_name -> pontoon.v1.RaftMessage
 	86,  // 123: pontoon.v1.RaftFrame.closed:type_name -> pontoon.v1.ClosedUpdate
-	91,  // 124: pontoon.v1.SnapshotChunk.header:type_name -> pontoon.v1.SnapshotHeader
-	85,  // 125: pontoon.v1.SnapshotHeader.message:type_name -> pontoon.v1.RaftMessage
-	13,  // 126: pontoon.v1.SnapshotHeader.desc:type_name -> pontoon.v1.Descriptor
-	94,  // 127: pontoon.v1.SequenceAsk.epochs:type_name -> pontoon.v1.Epochs
-	94,  // 128: pontoon.v1.SequenceReply.epochs:type_name -> pontoon.v1.Epochs
-	11,  // 129: pontoon.v1.FeedRequest.span:type_name -> pontoon.v1.Span
-	57,  // 130: pontoon.v1.FeedMessage.events:type_name -> pontoon.v1.ChangeEvent
-	98,  // 131: pontoon.v1.FeedMessage.checkpoint:type_name -> pontoon.v1.Checkpoint
-	32,  // 132: pontoon.v1.FeedMessage.ended:type_name -> pontoon.v1.RangeError
-	11,  // 133: pontoon.v1.Checkpoint.span:type_name -> pontoon.v1.Span
-	14,  // 134: pontoon.v1.DescribeReply.ranges:type_name -> pontoon.v1.RangeStatus
-	102, // 135: pontoon.v1.NodeRecord.locality:type_name -> pontoon.v1.LocalityTier
-	9,   // 136: pontoon.v1.NodeRecord.state:type_name -> pontoon.v1.NodeState
-	105, // 137: pontoon.v1.OperatorStatus.steps:type_name -> pontoon.v1.OperatorStep
-	108, // 138: pontoon.v1.PlaceRequest.list:type_name -> pontoon.v1.ListOperators
-	109, // 139: pontoon.v1.PlaceRequest.move:type_name -> pontoon.v1.MoveReplica
-	111, // 140: pontoon.v1.PlaceRequest.cancel:type_name -> pontoon.v1.CancelOperator
-	110, // 141: pontoon.v1.PlaceRequest.merge:type_name -> pontoon.v1.MergeRange
-	106, // 142: pontoon.v1.PlaceReply.operators:type_name -> pontoon.v1.OperatorStatus
-	14,  // 143: pontoon.v1.ReportReply.led:type_name -> pontoon.v1.RangeStatus
-	102, // 144: pontoon.v1.JoinRequest.locality:type_name -> pontoon.v1.LocalityTier
-	103, // 145: pontoon.v1.JoinReply.node:type_name -> pontoon.v1.NodeRecord
-	103, // 146: pontoon.v1.JoinReply.nodes:type_name -> pontoon.v1.NodeRecord
-	13,  // 147: pontoon.v1.JoinReply.ranges:type_name -> pontoon.v1.Descriptor
-	119, // 148: pontoon.v1.RangeChecksumResponse.replicas:type_name -> pontoon.v1.ReplicaChecksum
-	106, // 149: pontoon.v1.RangeMergeResponse.operator:type_name -> pontoon.v1.OperatorStatus
-	106, // 150: pontoon.v1.RangeMoveResponse.operator:type_name -> pontoon.v1.OperatorStatus
-	144, // 151: pontoon.v1.NodeDrainResponse.node:type_name -> pontoon.v1.NodeStatus
-	106, // 152: pontoon.v1.PlacementOperatorsResponse.operators:type_name -> pontoon.v1.OperatorStatus
-	133, // 153: pontoon.v1.PlacementSettingsRequest.set:type_name -> pontoon.v1.Setting
-	133, // 154: pontoon.v1.PlacementSettingsResponse.settings:type_name -> pontoon.v1.Setting
-	14,  // 155: pontoon.v1.RangeListResponse.ranges:type_name -> pontoon.v1.RangeStatus
-	14,  // 156: pontoon.v1.RangeShowResponse.replicas:type_name -> pontoon.v1.RangeStatus
-	13,  // 157: pontoon.v1.RangeSplitResponse.left:type_name -> pontoon.v1.Descriptor
-	13,  // 158: pontoon.v1.RangeSplitResponse.right:type_name -> pontoon.v1.Descriptor
-	102, // 159: pontoon.v1.NodeStatus.locality:type_name -> pontoon.v1.LocalityTier
-	144, // 160: pontoon.v1.NodeListResponse.nodes:type_name -> pontoon.v1.NodeStatus
-	88,  // 161: pontoon.v1.Peer.Raft:input_type -> pontoon.v1.RaftFrame
-	90,  // 162: pontoon.v1.Peer.RaftSnapshot:input_type -> pontoon.v1.SnapshotChunk
-	81,  // 163: pontoon.v1.Peer.Ops:input_type -> pontoon.v1.OpFrame
-	93,  // 164: pontoon.v1.Peer.Sequence:input_type -> pontoon.v1.SequenceAsk
-	96,  // 165: pontoon.v1.Peer.Feed:input_type -> pontoon.v1.FeedRequest
-	99,  // 166: pontoon.v1.Peer.Gossip:input_type -> pontoon.v1.GossipPacket
-	100, // 167: pontoon.v1.Peer.Describe:input_type -> pontoon.v1.DescribeRequest
-	113, // 168: pontoon.v1.Peer.Report:input_type -> pontoon.v1.ReportRequest
-	107, // 169: pontoon.v1.Peer.Place:input_type -> pontoon.v1.PlaceRequest
-	115, // 170: pontoon.v1.Peer.Join:input_type -> pontoon.v1.JoinRequest
-	135, // 171: pontoon.v1.Admin.RangeList:input_type -> pontoon.v1.RangeListRequest
-	137, // 172: pontoon.v1.Admin.RangeShow:input_type -> pontoon.v1.RangeShowRequest
-	139, // 173: pontoon.v1.Admin.RangeSplit:input_type -> pontoon.v1.RangeSplitRequest
-	141, // 174: pontoon.v1.Admin.RangeTransferLeader:input_type -> pontoon.v1.RangeTransferLeaderRequest
-	120, // 175: pontoon.v1.Admin.RangeMerge:input_type -> pontoon.v1.RangeMergeRequest
-	117, // 176: pontoon.v1.Admin.RangeChecksum:input_type -> pontoon.v1.RangeChecksumRequest
-	122, // 177: pontoon.v1.Admin.RangeMove:input_type -> pontoon.v1.RangeMoveRequest
-	143, // 178: pontoon.v1.Admin.NodeList:input_type -> pontoon.v1.NodeListRequest
-	124, // 179: pontoon.v1.Admin.NodeDrain:input_type -> pontoon.v1.NodeDrainRequest
-	126, // 180: pontoon.v1.Admin.NodeRemove:input_type -> pontoon.v1.NodeRemoveRequest
-	128, // 181: pontoon.v1.Admin.PlacementOperators:input_type -> pontoon.v1.PlacementOperatorsRequest
-	130, // 182: pontoon.v1.Admin.PlacementCancel:input_type -> pontoon.v1.PlacementCancelRequest
-	132, // 183: pontoon.v1.Admin.PlacementSettings:input_type -> pontoon.v1.PlacementSettingsRequest
-	89,  // 184: pontoon.v1.Peer.Raft:output_type -> pontoon.v1.RaftAck
-	92,  // 185: pontoon.v1.Peer.RaftSnapshot:output_type -> pontoon.v1.SnapshotAck
-	83,  // 186: pontoon.v1.Peer.Ops:output_type -> pontoon.v1.OpReplyFrame
-	95,  // 187: pontoon.v1.Peer.Sequence:output_type -> pontoon.v1.SequenceReply
-	97,  // 188: pontoon.v1.Peer.Feed:output_type -> pontoon.v1.FeedMessage
-	99,  // 189: pontoon.v1.Peer.Gossip:output_type -> pontoon.v1.GossipPacket
-	101, // 190: pontoon.v1.Peer.Describe:output_type -> pontoon.v1.DescribeReply
-	114, // 191: pontoon.v1.Peer.Report:output_type -> pontoon.v1.ReportReply
-	112, // 192: pontoon.v1.Peer.Place:output_type -> pontoon.v1.PlaceReply
-	116, // 193: pontoon.v1.Peer.Join:output_type -> pontoon.v1.JoinReply
-	136, // 194: pontoon.v1.Admin.RangeList:output_type -> pontoon.v1.RangeListResponse
-	138, // 195: pontoon.v1.Admin.RangeShow:output_type -> pontoon.v1.RangeShowResponse
-	140, // 196: pontoon.v1.Admin.RangeSplit:output_type -> pontoon.v1.RangeSplitResponse
-	142, // 197: pontoon.v1.Admin.RangeTransferLeader:output_type -> pontoon.v1.RangeTransferLeaderResponse
-	121, // 198: pontoon.v1.Admin.RangeMerge:output_type -> pontoon.v1.RangeMergeResponse
-	118, // 199: pontoon.v1.Admin.RangeChecksum:output_type -> pontoon.v1.RangeChecksumResponse
-	123, // 200: pontoon.v1.Admin.RangeMove:output_type -> pontoon.v1.RangeMoveResponse
-	145, // 201: pontoon.v1.Admin.NodeList:output_type -> pontoon.v1.NodeListResponse
-	125, // 202: pontoon.v1.Admin.NodeDrain:output_type -> pontoon.v1.NodeDrainResponse
-	127, // 203: pontoon.v1.Admin.NodeRemove:output_type -> pontoon.v1.NodeRemoveResponse
-	129, // 204: pontoon.v1.Admin.PlacementOperators:output_type -> pontoon.v1.PlacementOperatorsResponse
-	131, // 205: pontoon.v1.Admin.PlacementCancel:output_type -> pontoon.v1.PlacementCancelResponse
-	134, // 206: pontoon.v1.Admin.PlacementSettings:output_type -> pontoon.v1.PlacementSettingsResponse
-	184, // [184:207] is the sub-list for method output_type
-	161, // [161:184] is the sub-list for method input_type
-	161, // [161:161] is the sub-list for extension type_name
-	161, // [161:161] is the sub-list for extension extendee
-	0,   // [0:161] is the sub-list for field type_name
+	89,  // 124: pontoon.v1.RaftFrame.liveness:type_name -> pontoon.v1.Liveness
+	90,  // 125: pontoon.v1.Liveness.sleep:type_name -> pontoon.v1.Sleeper
+	93,  // 126: pontoon.v1.SnapshotChunk.header:type_name -> pontoon.v1.SnapshotHeader
+	85,  // 127: pontoon.v1.SnapshotHeader.message:type_name -> pontoon.v1.RaftMessage
+	13,  // 128: pontoon.v1.SnapshotHeader.desc:type_name -> pontoon.v1.Descriptor
+	96,  // 129: pontoon.v1.SequenceAsk.epochs:type_name -> pontoon.v1.Epochs
+	96,  // 130: pontoon.v1.SequenceReply.epochs:type_name -> pontoon.v1.Epochs
+	11,  // 131: pontoon.v1.FeedRequest.span:type_name -> pontoon.v1.Span
+	57,  // 132: pontoon.v1.FeedMessage.events:type_name -> pontoon.v1.ChangeEvent
+	100, // 133: pontoon.v1.FeedMessage.checkpoint:type_name -> pontoon.v1.Checkpoint
+	32,  // 134: pontoon.v1.FeedMessage.ended:type_name -> pontoon.v1.RangeError
+	11,  // 135: pontoon.v1.Checkpoint.span:type_name -> pontoon.v1.Span
+	14,  // 136: pontoon.v1.DescribeReply.ranges:type_name -> pontoon.v1.RangeStatus
+	104, // 137: pontoon.v1.NodeRecord.locality:type_name -> pontoon.v1.LocalityTier
+	9,   // 138: pontoon.v1.NodeRecord.state:type_name -> pontoon.v1.NodeState
+	107, // 139: pontoon.v1.OperatorStatus.steps:type_name -> pontoon.v1.OperatorStep
+	110, // 140: pontoon.v1.PlaceRequest.list:type_name -> pontoon.v1.ListOperators
+	111, // 141: pontoon.v1.PlaceRequest.move:type_name -> pontoon.v1.MoveReplica
+	113, // 142: pontoon.v1.PlaceRequest.cancel:type_name -> pontoon.v1.CancelOperator
+	112, // 143: pontoon.v1.PlaceRequest.merge:type_name -> pontoon.v1.MergeRange
+	108, // 144: pontoon.v1.PlaceReply.operators:type_name -> pontoon.v1.OperatorStatus
+	14,  // 145: pontoon.v1.ReportReply.led:type_name -> pontoon.v1.RangeStatus
+	104, // 146: pontoon.v1.JoinRequest.locality:type_name -> pontoon.v1.LocalityTier
+	105, // 147: pontoon.v1.JoinReply.node:type_name -> pontoon.v1.NodeRecord
+	105, // 148: pontoon.v1.JoinReply.nodes:type_name -> pontoon.v1.NodeRecord
+	13,  // 149: pontoon.v1.JoinReply.ranges:type_name -> pontoon.v1.Descriptor
+	121, // 150: pontoon.v1.RangeChecksumResponse.replicas:type_name -> pontoon.v1.ReplicaChecksum
+	108, // 151: pontoon.v1.RangeMergeResponse.operator:type_name -> pontoon.v1.OperatorStatus
+	108, // 152: pontoon.v1.RangeMoveResponse.operator:type_name -> pontoon.v1.OperatorStatus
+	146, // 153: pontoon.v1.NodeDrainResponse.node:type_name -> pontoon.v1.NodeStatus
+	108, // 154: pontoon.v1.PlacementOperatorsResponse.operators:type_name -> pontoon.v1.OperatorStatus
+	135, // 155: pontoon.v1.PlacementSettingsRequest.set:type_name -> pontoon.v1.Setting
+	135, // 156: pontoon.v1.PlacementSettingsResponse.settings:type_name -> pontoon.v1.Setting
+	14,  // 157: pontoon.v1.RangeListResponse.ranges:type_name -> pontoon.v1.RangeStatus
+	14,  // 158: pontoon.v1.RangeShowResponse.replicas:type_name -> pontoon.v1.RangeStatus
+	13,  // 159: pontoon.v1.RangeSplitResponse.left:type_name -> pontoon.v1.Descriptor
+	13,  // 160: pontoon.v1.RangeSplitResponse.right:type_name -> pontoon.v1.Descriptor
+	104, // 161: pontoon.v1.NodeStatus.locality:type_name -> pontoon.v1.LocalityTier
+	146, // 162: pontoon.v1.NodeListResponse.nodes:type_name -> pontoon.v1.NodeStatus
+	88,  // 163: pontoon.v1.Peer.Raft:input_type -> pontoon.v1.RaftFrame
+	92,  // 164: pontoon.v1.Peer.RaftSnapshot:input_type -> pontoon.v1.SnapshotChunk
+	81,  // 165: pontoon.v1.Peer.Ops:input_type -> pontoon.v1.OpFrame
+	95,  // 166: pontoon.v1.Peer.Sequence:input_type -> pontoon.v1.SequenceAsk
+	98,  // 167: pontoon.v1.Peer.Feed:input_type -> pontoon.v1.FeedRequest
+	101, // 168: pontoon.v1.Peer.Gossip:input_type -> pontoon.v1.GossipPacket
+	102, // 169: pontoon.v1.Peer.Describe:input_type -> pontoon.v1.DescribeRequest
+	115, // 170: pontoon.v1.Peer.Report:input_type -> pontoon.v1.ReportRequest
+	109, // 171: pontoon.v1.Peer.Place:input_type -> pontoon.v1.PlaceRequest
+	117, // 172: pontoon.v1.Peer.Join:input_type -> pontoon.v1.JoinRequest
+	137, // 173: pontoon.v1.Admin.RangeList:input_type -> pontoon.v1.RangeListRequest
+	139, // 174: pontoon.v1.Admin.RangeShow:input_type -> pontoon.v1.RangeShowRequest
+	141, // 175: pontoon.v1.Admin.RangeSplit:input_type -> pontoon.v1.RangeSplitRequest
+	143, // 176: pontoon.v1.Admin.RangeTransferLeader:input_type -> pontoon.v1.RangeTransferLeaderRequest
+	122, // 177: pontoon.v1.Admin.RangeMerge:input_type -> pontoon.v1.RangeMergeRequest
+	119, // 178: pontoon.v1.Admin.RangeChecksum:input_type -> pontoon.v1.RangeChecksumRequest
+	124, // 179: pontoon.v1.Admin.RangeMove:input_type -> pontoon.v1.RangeMoveRequest
+	145, // 180: pontoon.v1.Admin.NodeList:input_type -> pontoon.v1.NodeListRequest
+	126, // 181: pontoon.v1.Admin.NodeDrain:input_type -> pontoon.v1.NodeDrainRequest
+	128, // 182: pontoon.v1.Admin.NodeRemove:input_type -> pontoon.v1.NodeRemoveRequest
+	130, // 183: pontoon.v1.Admin.PlacementOperators:input_type -> pontoon.v1.PlacementOperatorsRequest
+	132, // 184: pontoon.v1.Admin.PlacementCancel:input_type -> pontoon.v1.PlacementCancelRequest
+	134, // 185: pontoon.v1.Admin.PlacementSettings:input_type -> pontoon.v1.PlacementSettingsRequest
+	91,  // 186: pontoon.v1.Peer.Raft:output_type -> pontoon.v1.RaftAck
+	94,  // 187: pontoon.v1.Peer.RaftSnapshot:output_type -> pontoon.v1.SnapshotAck
+	83,  // 188: pontoon.v1.Peer.Ops:output_type -> pontoon.v1.OpReplyFrame
+	97,  // 189: pontoon.v1.Peer.Sequence:output_type -> pontoon.v1.SequenceReply
+	99,  // 190: pontoon.v1.Peer.Feed:output_type -> pontoon.v1.FeedMessage
+	101, // 191: pontoon.v1.Peer.Gossip:output_type -> pontoon.v1.GossipPacket
+	103, // 192: pontoon.v1.Peer.Describe:output_type -> pontoon.v1.DescribeReply
+	116, // 193: pontoon.v1.Peer.Report:output_type -> pontoon.v1.ReportReply
+	114, // 194: pontoon.v1.Peer.Place:output_type -> pontoon.v1.PlaceReply
+	118, // 195: pontoon.v1.Peer.Join:output_type -> pontoon.v1.JoinReply
+	138, // 196: pontoon.v1.Admin.RangeList:output_type -> pontoon.v1.RangeListResponse
+	140, // 197: pontoon.v1.Admin.RangeShow:output_type -> pontoon.v1.RangeShowResponse
+	142, // 198: pontoon.v1.Admin.RangeSplit:output_type -> pontoon.v1.RangeSplitResponse
+	144, // 199: pontoon.v1.Admin.RangeTransferLeader:output_type -> pontoon.v1.RangeTransferLeaderResponse
+	123, // 200: pontoon.v1.Admin.RangeMerge:output_type -> pontoon.v1.RangeMergeResponse
+	120, // 201: pontoon.v1.Admin.RangeChecksum:output_type -> pontoon.v1.RangeChecksumResponse
+	125, // 202: pontoon.v1.Admin.RangeMove:output_type -> pontoon.v1.RangeMoveResponse
+	147, // 203: pontoon.v1.Admin.NodeList:output_type -> pontoon.v1.NodeListResponse
+	127, // 204: pontoon.v1.Admin.NodeDrain:output_type -> pontoon.v1.NodeDrainResponse
+	129, // 205: pontoon.v1.Admin.NodeRemove:output_type -> pontoon.v1.NodeRemoveResponse
+	131, // 206: pontoon.v1.Admin.PlacementOperators:output_type -> pontoon.v1.PlacementOperatorsResponse
+	133, // 207: pontoon.v1.Admin.PlacementCancel:output_type -> pontoon.v1.PlacementCancelResponse
+	136, // 208: pontoon.v1.Admin.PlacementSettings:output_type -> pontoon.v1.PlacementSettingsResponse
+	186, // [186:209] is the sub-list for method output_type
+	163, // [163:186] is the sub-list for method input_type
+	163, // [163:163] is the sub-list for extension type_name
+	163, // [163:163] is the sub-list for extension extendee
+	0,   // [0:163] is the sub-list for field type_name
 }
 
 func init() { file_pontoon_proto_init() }
@@ -10986,7 +11156,7 @@ func file_pontoon_proto_init() {
 		(*RangeReply_SplitPoint)(nil),
 		(*RangeReply_Checksum)(nil),
 	}
-	file_pontoon_proto_msgTypes[96].OneofWrappers = []any{
+	file_pontoon_proto_msgTypes[98].OneofWrappers = []any{
 		(*PlaceRequest_List)(nil),
 		(*PlaceRequest_Move)(nil),
 		(*PlaceRequest_Cancel)(nil),
@@ -10998,7 +11168,7 @@ func file_pontoon_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pontoon_proto_rawDesc), len(file_pontoon_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   135,
+			NumMessages:   137,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

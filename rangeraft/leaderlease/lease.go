@@ -23,9 +23,26 @@ type ID uint64
 // Bytes is the form that travels in a message's Context.
 func (id ID) Bytes() []byte { return binary.BigEndian.AppendUint64(nil, uint64(id)) }
 
-// ParseID is the inverse of Bytes.
+// offerBytes is the length of an id with the end of the leader's log and a mark:
+// a heartbeat that offers sleep (P48). 16 bytes are raft's own.
+const offerBytes = 17
+
+// Offer is the form of an id that offers sleep to who has the log up to index.
+func (id ID) Offer(index proto.Index) []byte {
+	return append(binary.BigEndian.AppendUint64(id.Bytes(), uint64(index)), 'z')
+}
+
+// ParseOffer returns the index of an offer.
+func ParseOffer(b []byte) (proto.Index, bool) {
+	if len(b) != offerBytes {
+		return 0, false
+	}
+	return proto.Index(binary.BigEndian.Uint64(b[8:])), true
+}
+
+// ParseID is the inverse of Bytes; an offer of sleep has an id, too.
 func ParseID(b []byte) (ID, bool) {
-	if len(b) != 8 {
+	if len(b) != 8 && len(b) != offerBytes {
 		return 0, false
 	}
 	return ID(binary.BigEndian.Uint64(b)), true
@@ -78,6 +95,17 @@ func (l *Lease) Follow() {
 	l.sent, l.first = l.sent[:0], l.last+1
 	clear(l.acked)
 }
+
+// AckedAt notes that a voter heard, in the current term, something that was sent
+// at an instant: a beat of its node while it slept (P48).
+func (l *Lease) AckedAt(from proto.ReplicaID, at Nanos) {
+	if old, ok := l.acked[from]; l.leading && (!ok || at > old) {
+		l.acked[from] = at
+	}
+}
+
+// Duration is how long the lease lasts from the send time that a quorum heard.
+func (l *Lease) Duration() time.Duration { return l.duration }
 
 // SetVoters changes the configuration.
 func (l *Lease) SetVoters(voters Voters) { l.voters = voters }

@@ -29,6 +29,9 @@ type Handler interface {
 	// ClosedUpdates returns the next updates of the side stream to a node, nil
 	// for none. fresh: the stream is new and the node knows nothing (P19).
 	ClosedUpdates(to proto.NodeID, fresh bool) []*pontoonpb.ClosedUpdate
+	// Liveness returns what is to be said of sleeping ranges to a node, nil for
+	// nothing. fresh as above (P48).
+	Liveness(to proto.NodeID, fresh bool) *pontoonpb.Liveness
 	// Do runs one operation for a peer. It may block until ctx is done.
 	Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply
 	// Snapshot takes a raft snapshot. next returns the records chunk by chunk

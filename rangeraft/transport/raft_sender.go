@@ -143,6 +143,7 @@ func (s *raftSender) stream(ctx context.Context) (sent bool, err error) {
 			frame = &pontoonpb.RaftFrame{FromNode: uint64(s.t.opts.NodeID), ClusterId: s.t.opts.ClusterID}
 		}
 		frame.Closed = s.t.opts.Handler.ClosedUpdates(s.to, fresh)
+		frame.Liveness = s.t.opts.Handler.Liveness(s.to, fresh)
 		fresh = false
 		if err := stream.Send(frame); err != nil {
 			return sent, streamError(stream)

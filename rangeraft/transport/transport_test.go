@@ -85,6 +85,8 @@ func (e *end) ClosedUpdates(_ proto.NodeID, fresh bool) []*pontoonpb.ClosedUpdat
 	return nil
 }
 
+func (e *end) Liveness(proto.NodeID, bool) *pontoonpb.Liveness { return nil }
+
 func (e *end) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
 	return e.do(ctx, op)
 }
