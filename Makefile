@@ -73,6 +73,10 @@ robust-elastic: build ## nodes join, die for good and leave, ranges split, merge
 gaps: build ## how long a client cannot write: leader and sequencer killed, nodes restarted: TRIES=
 	$(BIN) bench gaps --tries $(TRIES)
 
+.PHONY: idle
+idle: build ## what many idle ranges cost: CPU, memory, restart: RANGES=
+	$(BIN) bench idle --ranges $(RANGES)
+
 .PHONY: sim-placement
 sim-placement: ## placement of 100 nodes and 10,000 ranges in virtual time: grow, death, drain, hot ranges, zones
 	set -o pipefail; $(GO) test -count=1 -v ./placement/simulation | grep -v '^=== RUN'

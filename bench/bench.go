@@ -22,9 +22,9 @@ type Command struct {
 	Run func(ctx context.Context, out, progress io.Writer) error
 }
 
-// Commands returns fresh commands: load, robust, compare, progress, gaps.
+// Commands returns fresh commands: load, robust, compare, progress, gaps, idle.
 func Commands() []Command {
-	commands := []Command{loadCommand(), robustCommand(), compareCommand(), progressCommand(), gapsCommand()}
+	commands := []Command{loadCommand(), robustCommand(), compareCommand(), progressCommand(), gapsCommand(), idleCommand()}
 	for _, c := range commands {
 		c.Flags.SetOutput(io.Discard) // the command line says what is wrong
 	}

@@ -293,6 +293,7 @@ func (r *Replica) driven(ctx context.Context, id *pontoonpb.MergeID) bool {
 func (r *Replica) doWaitApplied(ctx context.Context, index proto.Index) *pontoonpb.RangeReply {
 	done := make(chan error, 1)
 	r.post(func() {
+		r.wakeUp() // nobody replicates to one that sleeps
 		r.appliedWaits = append(r.appliedWaits, appliedWait{index, done})
 		r.wakeAppliedWaits()
 	})

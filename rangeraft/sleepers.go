@@ -12,7 +12,7 @@ import (
 	"github.com/pontoon-kv/pontoon/rangeraft/liveness"
 )
 
-// sleepers drives the liveness kernel for the store, and knows which replicas
+// sleepers drives the liveness kernel (P48) for the store, and knows which replicas
 // are awake: nobody else is visited by tick.
 //
 //	tick --beat--> peers          frames --Take--> news --post--> replicas

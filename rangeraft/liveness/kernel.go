@@ -9,7 +9,7 @@ import (
 	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
 )
 
-// Kernel is one node's part in all its pairs.
+// Kernel is one node's part in all its pairs (P48).
 type Kernel struct {
 	boot    uint64
 	timeout time.Duration

@@ -1,0 +1,50 @@
+package bench
+
+import (
+	"context"
+	"flag"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/pontoon-kv/pontoon/bench/idle"
+)
+
+func idleCommand() Command {
+	var o idle.Options
+	var format output
+	var bin binaries
+	var verbose bool
+	fs := flag.NewFlagSet("idle", flag.ContinueOnError)
+	bin.register(fs)
+	fs.IntVar(&o.Nodes, "nodes", 3, "nodes of the cluster")
+	fs.IntVar(&o.Ranges, "ranges", 10_000, "ranges to split the keyspace into")
+	fs.IntVar(&o.Splits, "splits", 48, "splits in flight at a time")
+	fs.DurationVar(&o.Window, "window", 20*time.Second, "time over which CPU is measured")
+	fs.DurationVar(&o.Settle, "settle", 2*time.Minute, "longest wait until the ranges sleep")
+	fs.Float64Var(&o.MaxCPUPercent, "max-cpu", 5, "fail if a process uses more percent of one core; 0: never")
+	fs.Int64Var(&o.MaxReplicaBytes, "max-replica-bytes", 20<<10, "fail if a replica takes more memory; 0: never")
+	fs.DurationVar(&o.MaxRestart, "max-restart", 15*time.Second, "fail if a restart of all nodes takes longer; 0: never")
+	fs.StringVar(&o.Dir, "dir", "", "directory of data and logs (default: temporary)")
+	fs.BoolVar(&verbose, "v", false, "tell every step as it happens")
+	format.register(fs)
+	return Command{
+		Name: "idle", Short: "Measure what many idle ranges cost", Flags: fs,
+		Long: "Starts a cluster, splits its keyspace into many ranges, waits until they sleep and measures CPU and memory of\n" +
+			"each process, then how long a restart of all of them takes until ranges all over the keyspace serve.",
+		Run: func(ctx context.Context, out, progress io.Writer) error {
+			if err := format.validate(); err != nil {
+				return err
+			}
+			o.Binary, o.Progress = bin.pontoon, ProgressBar(progress)
+			if verbose {
+				o.Logger = slog.New(slog.NewTextHandler(progress, nil))
+			}
+			rep, err := idle.Run(ctx, format.details(out, progress), o)
+			if rep == nil {
+				return err
+			}
+			return format.print(out, rep, err)
+		},
+	}
+}
