@@ -16,6 +16,7 @@ TRANSFERS ?= 0
 DURATION ?= 60s
 ROUNDS   ?= 3
 TRIES    ?= 20
+RANGES   ?= 10000
 FLOOR    ?= 0.7
 
 .PHONY: help

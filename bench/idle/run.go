@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -12,7 +14,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/dial"
-	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/bench/steer"
 )
 
 // Run measures and returns the report, also with an error as far as it came.
@@ -27,6 +29,8 @@ func Run(ctx context.Context, out io.Writer, o Options) (rep *Report, err error)
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	r := &run{o: o, c: c, out: out, rep: &Report{Nodes: o.Nodes}}
+	r.steer = steer.New(r.endpoints)
+	defer r.steer.Close()
 	for _, phase := range []func(context.Context) error{r.grow, r.sleep, r.measure, r.restart} {
 		if err := phase(ctx); err != nil {
 			return r.rep, errors.Join(append(c.Crashes(), err)...)
@@ -44,6 +48,15 @@ type run struct {
 	out   io.Writer
 	rep   *Report
 	empty []usage
+	steer *steer.Client
+	turn  atomic.Uint64
+}
+
+// endpoints begins with another node at every command.
+func (r *run) endpoints() []string {
+	all := r.c.Endpoints()
+	i := int(r.turn.Add(1) % uint64(len(all)))
+	return slices.Concat(all[i:], all[:i])
 }
 
 func (r *run) say(format string, args ...any) { fmt.Fprintf(r.out, format+"\n", args...) }
@@ -53,16 +66,8 @@ func (r *run) grow(ctx context.Context) (err error) {
 	if r.empty, err = readAll(r.c); err != nil {
 		return err
 	}
-	a, err := dialAdmins(r.c)
-	if err != nil {
-		return err
-	}
-	defer a.close()
-	if err := a.noMerges(ctx); err != nil {
-		return err
-	}
 	began := time.Now()
-	err = a.split(ctx, r.o.Ranges, r.o.Splits, func(n int) { r.o.Progress("split", n, r.o.Ranges) })
+	err = split(ctx, r.steer, r.o.Ranges, r.o.Splits, func(n int) { r.o.Progress("split", n, r.o.Ranges) })
 	r.rep.Ranges, r.rep.SplitSeconds = r.o.Ranges, time.Since(began).Seconds()
 	if err == nil {
 		r.say("%d ranges after %.0f s of splits", r.rep.Ranges, r.rep.SplitSeconds)
@@ -72,24 +77,19 @@ func (r *run) grow(ctx context.Context) (err error) {
 
 // sleep waits until hardly anything is awake.
 func (r *run) sleep(ctx context.Context) error {
-	a, err := dialAdmins(r.c)
-	if err != nil {
-		return err
-	}
-	defer a.close()
 	began := time.Now()
 	for {
-		list, err := a.any().RangeList(ctx, &pontoonpb.RangeListRequest{})
+		list, err := r.steer.Ranges(ctx)
 		asleep := 0
-		for _, st := range list.GetRanges() {
-			if st.Hibernating {
+		for _, one := range list {
+			if one.Asleep {
 				asleep++
 			}
 		}
 		r.rep.Asleep, r.rep.SettleSeconds = asleep, time.Since(began).Seconds()
 		r.o.Progress("sleep", asleep, r.o.Ranges)
 		if err == nil && asleep >= r.o.Ranges*99/100 {
-			r.say("%d of %d ranges sleep after %.0f s", asleep, len(list.Ranges), r.rep.SettleSeconds)
+			r.say("%d of %d ranges sleep after %.0f s", asleep, len(list), r.rep.SettleSeconds)
 			return nil
 		}
 		if time.Since(began) > r.o.Settle {
@@ -173,10 +173,10 @@ func (r *run) restart(ctx context.Context) error {
 }
 
 // readOne reads until it is answered.
-func readOne(ctx context.Context, cl *clientv3.Client, key []byte) (err error) {
+func readOne(ctx context.Context, cl *clientv3.Client, key string) (err error) {
 	for range 20 {
 		one, cancel := context.WithTimeout(ctx, 5*time.Second)
-		_, err = cl.Get(one, string(key))
+		_, err = cl.Get(one, key)
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return err

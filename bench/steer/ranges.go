@@ -14,6 +14,7 @@ type Range struct {
 	Leader   uint64 // node id, 0: not known
 	Voters   []uint64
 	Learners []uint64 // and what is between two configurations
+	Asleep   bool     // it hibernates
 }
 
 // Root says whether it is the root range.
@@ -38,7 +39,7 @@ func (c *Client) Ranges(ctx context.Context) (out []Range, err error) {
 		}
 		out = nil
 		for _, s := range resp.Ranges {
-			r := Range{ID: s.Desc.RangeId, Start: s.Desc.Span.GetStart(), End: s.Desc.Span.GetEnd(), Leader: s.LeaderNode}
+			r := Range{ID: s.Desc.RangeId, Start: s.Desc.Span.GetStart(), End: s.Desc.Span.GetEnd(), Leader: s.LeaderNode, Asleep: s.Hibernating}
 			for _, rep := range s.Desc.Replicas {
 				if rep.Role == pontoonpb.ReplicaRole_REPLICA_VOTER {
 					r.Voters = append(r.Voters, rep.NodeId)
