@@ -37,7 +37,8 @@ demo-elastic: build ## three nodes under load grow to five, even out, lose one, 
 
 .PHONY: test
 test: build lint ## every test with the race detector, then the quick differential test
-	PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) test -race -timeout 15m $(PKGS)
+	$(GO) build -race $(PKGS)
+	PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) test -race -p 1 -timeout 20m $(PKGS)
 	cd $(ORACLE) && PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 10m ./...
 
 .PHONY: lint

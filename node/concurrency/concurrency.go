@@ -37,14 +37,13 @@ type Services struct {
 // Register registers both services. The returned function ends the streams
 // they hold.
 func (s Services) Register(r grpc.ServiceRegistrar) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	c := clientv3.NewCtxClient(ctx)
+	c := clientv3.NewCtxClient(context.Background())
 	c.KV = clientv3.NewKVFromKVClient(adapter.KvServerToKvClient(s.KV), c)
 	c.Lease = clientv3.NewLeaseFromLeaseClient(adapter.LeaseServerToLeaseClient(s.Lease), c, keepAliveTimeout)
 	c.Watcher = watcher{clientv3.NewWatchFromWatchClient(adapter.WatchServerToWatchClient(s.Watch), c)}
 	v3lockpb.RegisterLockServer(r, v3lock.NewLockServer(c))
 	v3electionpb.RegisterElectionServer(r, v3election.NewElectionServer(c))
-	return cancel
+	return func() { _ = c.Close() } // says only that its context ended
 }
 
 // watcher keeps callers apart. clientv3 shares one stream among the contexts
