@@ -136,7 +136,11 @@ func (p *Peers) Retry(ctx context.Context, id proto.NodeID) {
 	if err != nil {
 		return
 	}
-	conn.ResetConnectBackoff()
+	// Only a connection that failed has a backoff; grpc walks its list of
+	// addresses for it without a lock, which a first attempt may be writing.
+	if conn.GetState() == connectivity.TransientFailure {
+		conn.ResetConnectBackoff()
+	}
 	conn.Connect()
 	for s := conn.GetState(); s != connectivity.Ready && s != connectivity.Shutdown; s = conn.GetState() {
 		if !conn.WaitForStateChange(ctx, s) {
