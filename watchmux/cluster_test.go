@@ -36,7 +36,6 @@ type fakeCluster struct {
 	pushes   []proto.Revision
 	opened   int
 	attempts []int
-	learned  int
 	noPush   bool
 	history  int // calls
 	prevs    int
@@ -273,7 +272,7 @@ func (c *fakeCluster) Cover(_ context.Context, span proto.Span) ([]*pontoonpb.De
 }
 
 // Learn implements Ranges.
-func (c *fakeCluster) Learn(proto.Span, []*pontoonpb.Descriptor) { c.learned++ }
+func (c *fakeCluster) Learn(proto.Span, []*pontoonpb.Descriptor) {}
 
 // Open implements Feeds.
 func (c *fakeCluster) Open(_ context.Context, desc *pontoonpb.Descriptor, req *pontoonpb.FeedRequest, attempt int) (Feed, error) {
