@@ -272,12 +272,17 @@ func (nd *testNode) dial(ctx context.Context, to proto.NodeID) (net.Conn, error)
 		return nil, errors.New("not listening")
 	}
 	conn, err := lis.DialContext(ctx)
-	if err == nil {
-		nd.mu.Lock()
-		nd.open[to] = append(nd.open[to], conn)
-		nd.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	nd.mu.Lock()
+	nd.open[to] = append(nd.open[to], conn)
+	nd.mu.Unlock()
+	if nd.c.isCut(nd.id, to) { // meanwhile: isolate may not have seen it
+		conn.Close()
+		return nil, errors.New("network is cut")
+	}
+	return conn, nil
 }
 
 func (c *cluster) isCut(a, b proto.NodeID) bool {

@@ -198,10 +198,14 @@ func (r *Replica) mergeDone(a *applied) {
 // subsume ends the replicas that a raft snapshot takes in: their merges lie in
 // the part of the log that it stands for. The ingest removes what they have.
 func (r *Replica) subsume(desc *pontoonpb.Descriptor) {
-	for _, n := range r.s.all() {
-		if d := n.desc.Load(); d != nil && storage.Subsumes(desc, d) {
-			r.subsuming = append(r.subsuming, n.id)
-			r.s.retireSubsumed(n.id, desc)
+	for found := true; found; { // one that is ended may have split just before
+		found = false
+		for _, n := range r.s.all() {
+			if d := n.desc.Load(); d != nil && storage.Subsumes(desc, d) {
+				found = true
+				r.subsuming = append(r.subsuming, n.id)
+				r.s.retireSubsumed(n.id, desc)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package rangeraft
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -218,14 +219,61 @@ func (s *Store) reserve(desc *pontoonpb.Descriptor) error {
 			return fmt.Errorf("span overlaps range %d, which is being received", other)
 		}
 	}
-	for other := range s.replicas {
-		d := s.opts.Engine.Log(other).Descriptor()
-		if other != id && d != nil && proto.SpanOf(d.Span).Overlaps(span) && !storage.Subsumes(desc, d) {
-			return fmt.Errorf("span overlaps range %d of this node", other)
-		}
+	if err := s.freeLocked(desc); err != nil {
+		return err
 	}
 	s.incoming[id] = span
 	return nil
+}
+
+// freeLocked refuses a raft snapshot whose span something else of this node
+// holds or may yet come to hold.
+func (s *Store) freeLocked(desc *pontoonpb.Descriptor) error {
+	id, span := proto.RangeID(desc.RangeId), proto.SpanOf(desc.Span)
+	overlaps := func(other proto.RangeID) *pontoonpb.Descriptor {
+		d := s.opts.Engine.Log(other).Descriptor()
+		if other == id || d == nil || !proto.SpanOf(d.Span).Overlaps(span) {
+			return nil
+		}
+		return d
+	}
+	for other := range s.splitting { // it is being made or taken in: see what comes of it
+		if overlaps(other) != nil {
+			return fmt.Errorf("span overlaps range %d, which is changing", other)
+		}
+	}
+	for other, r := range s.replicas {
+		d := overlaps(other)
+		if d == nil {
+			continue
+		}
+		if !storage.Subsumes(desc, d) {
+			return fmt.Errorf("span overlaps range %d of this node", other)
+		}
+		if bytes.Equal(d.Span.Start, desc.Span.Start) && s.awaitsTrigger(d, r.merge.Load().GetStep()) {
+			return fmt.Errorf("range %d is yet to be merged on this node", other)
+		}
+	}
+	return nil
+}
+
+// awaitsTrigger reports whether the left range of a merge may yet apply its
+// trigger here, for which it needs the frozen right range (P46). A range that
+// was merged into its left neighbour and split off at the same key again has
+// another id: its snapshot must not take the right range from a left one that
+// is behind. Whoever holds a key only ever has a higher generation than who
+// held it before, so the holder of what lies before the right range tells.
+func (s *Store) awaitsTrigger(right *pontoonpb.Descriptor, step *pontoonpb.MergeStep) bool {
+	if step.GetKind() != pontoonpb.MergeStep_FREEZE {
+		return false // what was merged was no replica of this node
+	}
+	for id := range s.replicas {
+		d := s.opts.Engine.Log(id).Descriptor()
+		if d != nil && bytes.Compare(d.Span.Start, right.Span.Start) < 0 && bytes.Compare(d.Span.End, right.Span.Start) >= 0 {
+			return d.Generation <= max(step.Left.GetGeneration(), step.Right.GetGeneration())
+		}
+	}
+	return s.replicas[proto.RangeID(step.GetId().GetLeftRangeId())] != nil // its snapshot is to come
 }
 
 func (s *Store) release(id proto.RangeID) {
@@ -237,6 +285,13 @@ func (s *Store) release(id proto.RangeID) {
 // offerSnapshot hands a staged snapshot to raft and drops it if raft has moved
 // on meanwhile.
 func (r *Replica) offerSnapshot(m *raftpb.Message, st *stagedSnapshot) {
+	r.s.mu.RLock()
+	err := r.s.freeLocked(st.data.Descriptor()) // as when it began, which may be long ago
+	r.s.mu.RUnlock()
+	if err != nil {
+		st.done <- errors.Join(err, st.data.Discard())
+		return
+	}
 	r.staged = append(r.staged, st)
 	r.step(m)
 	r.ready()
