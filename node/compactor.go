@@ -77,16 +77,16 @@ func (c *compactor) learn(ctx context.Context) {
 
 func (c *compactor) spread(ctx context.Context) {
 	floor := c.numbers.Floor()
-	for _, r := range c.store.Statuses() {
-		if r.LeaderNode != r.NodeId || r.Floor >= int64(floor) || ctx.Err() != nil {
-			continue
+	for _, d := range c.store.LedBelow(floor) {
+		if ctx.Err() != nil {
+			return
 		}
 		reply := c.store.Do(ctx, &pontoonpb.RangeOp{
-			RangeId: r.Desc.RangeId, Span: r.Desc.Span,
+			RangeId: d.RangeId, Span: d.Span,
 			Op: &pontoonpb.RangeOp_Compact{Compact: &pontoonpb.CompactOp{Floor: int64(floor)}},
 		})
 		if err := proto.FromWire(reply.Error); err != nil {
-			c.log.Debug("the floor did not reach a range, it will be tried again", "range", r.Desc.RangeId, "error", err)
+			c.log.Debug("the floor did not reach a range, it will be tried again", "range", d.RangeId, "error", err)
 		}
 		select {
 		case <-ctx.Done():

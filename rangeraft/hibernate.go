@@ -203,6 +203,7 @@ func (r *Replica) equals() (others []proto.NodeID, ok bool) {
 func (r *Replica) fallAsleep(others []proto.NodeID) {
 	r.slumber = slumber{led: true, need: r.s.opts.hibernateTicks()}
 	r.asleep.Store(&asleepWith{r.leaderTerm, others})
+	r.lease.Rest()
 	r.hibernating.Store(true)
 	r.sleepers().rest(r)
 }

@@ -29,3 +29,17 @@ func (r *Replica) loadNow(d *pontoonpb.Descriptor) *pontoonpb.RangeLoad {
 	}
 	return r.load.now(proto.SpanOf(d.Span), r.s.opts.Now())
 }
+
+// LedBelow returns the ranges that are led and served here and have not recorded
+// a compaction floor yet (P41).
+func (s *Store) LedBelow(floor proto.Revision) (ds []*pontoonpb.Descriptor) {
+	for _, r := range s.all() {
+		if r.servingTerm.Load() == 0 || s.opts.Engine.Log(r.id).Applied().Floor >= floor {
+			continue
+		}
+		if d := r.desc.Load(); d != nil {
+			ds = append(ds, d)
+		}
+	}
+	return ds
+}

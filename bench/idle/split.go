@@ -37,18 +37,23 @@ func halves(n int) (levels [][]int) {
 	return levels
 }
 
-// split cuts the keyspace into n ranges. Placement would merge them again.
+// spreadAt is how many ranges there are when their leaderships are dealt out:
+// what is split from them stays where they are.
+const spreadAt = 48
+
+// split cuts the keyspace into n ranges, led by all nodes alike. Placement would
+// merge them again, and balance them while they are measured.
 func split(ctx context.Context, c *steer.Client, n, parallel int, done func(int)) error {
-	if err := c.Set(ctx, "range_merge_bytes", "off"); err != nil {
+	if err := c.Set(ctx, "range_merge_bytes", "off", "balance_off", "true"); err != nil {
 		return err
 	}
 	var count atomic.Int64
 	for _, level := range halves(n) {
-		g, ctx := errgroup.WithContext(ctx)
+		g, together := errgroup.WithContext(ctx)
 		g.SetLimit(parallel)
 		for _, i := range level {
 			g.Go(func() error {
-				if err := splitAt(ctx, c, boundary(i)); err != nil {
+				if err := splitAt(together, c, boundary(i)); err != nil {
 					return fmt.Errorf("split at %q: %w", boundary(i), err)
 				}
 				done(int(count.Add(1)))
@@ -57,6 +62,29 @@ func split(ctx context.Context, c *steer.Client, n, parallel int, done func(int)
 		}
 		if err := g.Wait(); err != nil {
 			return err
+		}
+		if made := int(count.Load()); made >= spreadAt && made-len(level) < spreadAt {
+			if err := spread(ctx, c); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// spread deals out the leaderships.
+func spread(ctx context.Context, c *steer.Client) error {
+	ranges, err := c.Ranges(ctx)
+	if err != nil {
+		return err
+	}
+	for i, r := range ranges {
+		to := r.Voters[i%len(r.Voters)]
+		if to == r.Leader || r.Root() {
+			continue
+		}
+		if err := c.TransferLeader(ctx, r.ID, to); err != nil {
+			return fmt.Errorf("leadership of range %d: %w", r.ID, err)
 		}
 	}
 	return nil

@@ -85,7 +85,7 @@ type lockPoint struct {
 
 func newLockTable() *lockTable {
 	return &lockTable{
-		points: btree.NewG(16, func(a, b *lockPoint) bool { return bytes.Compare(a.key, b.key) < 0 }),
+		points: newTree(func(a, b *lockPoint) bool { return bytes.Compare(a.key, b.key) < 0 }),
 		txns:   map[txnKey][]*held{},
 	}
 }

@@ -50,11 +50,20 @@ type touched struct {
 
 func newOverlay() *overlay {
 	return &overlay{
-		versions: btree.NewG(16, func(a, b *overlaid) bool { return bytes.Compare(a.key, b.key) < 0 }),
+		versions: newTree(func(a, b *overlaid) bool { return bytes.Compare(a.key, b.key) < 0 }),
 		records:  map[string][]recordVersion{},
 		touched:  map[uint64]*touched{},
 	}
 }
+
+// newTree returns a tree that costs next to nothing while it is empty: most
+// ranges are idle.
+func newTree[T any](less btree.LessFunc[T]) *btree.BTreeG[T] {
+	return btree.NewWithFreeListG(16, less, btree.NewFreeListG[T](sparesOfTree))
+}
+
+// sparesOfTree is how many emptied nodes a tree keeps for use again.
+const sparesOfTree = 2
 
 func (o *overlay) touch(batch uint64) *touched {
 	t := o.touched[batch]

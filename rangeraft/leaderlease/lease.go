@@ -107,6 +107,9 @@ func (l *Lease) AckedAt(from proto.ReplicaID, at Nanos) {
 // Duration is how long the lease lasts from the send time that a quorum heard.
 func (l *Lease) Duration() time.Duration { return l.duration }
 
+// Rest forgets the rounds that are not answered yet: none follow for a while.
+func (l *Lease) Rest() { l.sent, l.first = nil, l.last+1 }
+
 // SetVoters changes the configuration.
 func (l *Lease) SetVoters(voters Voters) { l.voters = voters }
 
