@@ -20,7 +20,7 @@ func idleCommand() Command {
 	fs.IntVar(&o.Nodes, "nodes", 3, "nodes of the cluster")
 	fs.IntVar(&o.Ranges, "ranges", 10_000, "ranges to split the keyspace into")
 	fs.IntVar(&o.Splits, "splits", 48, "splits in flight at a time")
-	fs.DurationVar(&o.Window, "window", 20*time.Second, "time over which CPU is measured")
+	fs.DurationVar(&o.Window, "window", time.Minute, "time over which CPU is measured, after half as much of rest")
 	fs.DurationVar(&o.Settle, "settle", 2*time.Minute, "longest wait until the ranges sleep")
 	fs.Float64Var(&o.MaxCPUPercent, "max-cpu", 5, "fail if a process uses more percent of one core; 0: never")
 	fs.Int64Var(&o.MaxReplicaBytes, "max-replica-bytes", 20<<10, "fail if a replica takes more memory; 0: never")

@@ -72,6 +72,11 @@ func (r *Replica) otherNodes() []proto.NodeID {
 			nodes = append(nodes, n)
 		}
 	}
+	for _, rep := range r.desc.Load().GetReplicas() {
+		if n := proto.NodeID(rep.NodeId); n != r.s.opts.NodeID {
+			nodes = append(nodes, n)
+		}
+	}
 	return nodes
 }
 

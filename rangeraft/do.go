@@ -184,18 +184,16 @@ func (r *Replica) doCompact(ctx context.Context, op *pontoonpb.RangeOp, c *ponto
 	}
 }
 
-// background runs fn on a goroutine that Close waits for.
-func (s *Store) background(fn func()) {
+// background runs fn on a goroutine that Close waits for; false: the store is
+// closing, and fn does not run.
+func (s *Store) background(fn func()) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.stopped {
-		return
+		return false
 	}
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
-		fn()
-	}()
+	s.wg.Go(fn)
+	return true
 }
 
 // deadline returns a context that ends with the store or after d.

@@ -212,7 +212,7 @@ func (r *Replica) recount() {
 		return
 	}
 	span := proto.SpanOf(r.desc.Load().Span).Intersect(keys.UserSpan)
-	r.s.wg.Go(func() {
+	counted := r.s.background(func() {
 		n, err := r.s.countOne(view, span)
 		if err != nil && r.s.ctx.Err() == nil {
 			r.log.Warn("live keys could not be counted", slog.Any("error", err))
@@ -223,6 +223,11 @@ func (r *Replica) recount() {
 			}
 		})
 	})
+	if !counted {
+		if err := view.Close(); err != nil {
+			r.s.fault("close a view", err)
+		}
+	}
 }
 
 // countOne counts when its turn comes, and closes the view.

@@ -27,14 +27,14 @@ type Replica struct {
 	written   writtenVote // of the log writer
 
 	// Published for readers without mu.
-	desc        atomic.Pointer[pontoonpb.Descriptor] // applied; nil: uninitialised
-	leaderNode  atomic.Uint64                        // 0: not known
-	published   atomic.Pointer[position]             // applied, visible and told to the feed
-	servingTerm atomic.Uint64                        // term in which the range is served here
-	leaseUntil  atomic.Int64                         // end of the leader lease; leaderlease.Never without
-	quorumAt    atomic.Int64                         // quorum time, for closing without leader leases
-	hub         *feed.Hub                            // never nil once initialised
-	peersOf     atomic.Pointer[map[uint64]proto.NodeID]
+	desc        atomic.Pointer[pontoonpb.Descriptor]    // applied; nil: uninitialised
+	leaderNode  atomic.Uint64                           // 0: not known
+	published   atomic.Pointer[position]                // applied, visible and told to the feed
+	servingTerm atomic.Uint64                           // term in which the range is served here
+	leaseUntil  atomic.Int64                            // end of the leader lease; leaderlease.Never without
+	quorumAt    atomic.Int64                            // quorum time, for closing without leader leases
+	hub         *feed.Hub                               // never nil once initialised
+	peersOf     atomic.Pointer[map[uint64]proto.NodeID] // of replicas that desc does not name
 	counts      liveCounts
 	asleep      atomic.Pointer[asleepWith] // of a leader that sleeps (P48)
 	hibernating atomic.Bool
@@ -150,25 +150,33 @@ func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (
 
 // setDescriptor publishes the applied descriptor.
 func (r *Replica) setDescriptor(d *pontoonpb.Descriptor) {
-	nodes := map[uint64]proto.NodeID{}
-	for _, rep := range d.GetReplicas() {
-		nodes[rep.ReplicaId] = proto.NodeID(rep.NodeId)
-	}
 	if old := r.peersOf.Load(); d == nil && old != nil {
 		return
 	}
-	r.peersOf.Store(&nodes)
+	r.peersOf.Store(&noPeers)
 	r.desc.Store(d)
+}
+
+// noPeers is what a replica learned whose descriptor names everyone. It is
+// never changed.
+var noPeers = map[uint64]proto.NodeID{}
+
+// peer returns the node of another replica, 0 if it is not known.
+func (r *Replica) peer(id uint64) proto.NodeID {
+	if n := nodeOf(r.desc.Load(), proto.ReplicaID(id)); n != 0 {
+		return n
+	}
+	return (*r.peersOf.Load())[id]
 }
 
 // learnPeer remembers the node of a replica that the applied descriptor does
 // not name: there is none yet, or it is behind, and the leader may be a replica
 // that came later.
 func (r *Replica) learnPeer(id uint64, node proto.NodeID) {
-	old := r.peersOf.Load()
-	if at := (*old)[id]; at == node || at != 0 && r.desc.Load() != nil {
+	if at := r.peer(id); at == node || at != 0 && r.desc.Load() != nil {
 		return
 	}
+	old := r.peersOf.Load()
 	nodes := map[uint64]proto.NodeID{id: node}
 	for k, v := range *old {
 		if k != id {

@@ -208,7 +208,7 @@ func (r *Replica) send(m *raftpb.Message) {
 
 // transmit puts a message on the wire. It needs no lock.
 func (r *Replica) transmit(m *raftpb.Message) {
-	node := (*r.peersOf.Load())[m.GetTo()]
+	node := r.peer(m.GetTo())
 	if node == 0 {
 		return
 	}
@@ -232,7 +232,7 @@ func (r *Replica) wrap(m *raftpb.Message) (*pontoonpb.RaftMessage, error) {
 
 // roleChanged follows raft's view of who leads.
 func (r *Replica) roleChanged(st *raft.SoftState) {
-	r.leaderNode.Store(uint64((*r.peersOf.Load())[st.Lead]))
+	r.leaderNode.Store(uint64(r.peer(st.Lead)))
 	was := r.leading
 	r.raftRole = st.RaftState
 	if st.Lead != raft.None {

@@ -105,6 +105,9 @@ func (r *Replica) retireUninitialised(id proto.RangeID) {
 // splitDone follows a split that became visible: the right replica starts, and
 // campaigns where the left leader is.
 func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
+	if own := r.s.opts.Engine.Log(r.id).Descriptor(); own.GetGeneration() == left.Generation {
+		left = own // one of the two is enough
+	}
 	r.setDescriptor(left)
 	r.log.Info("split", slog.Uint64("right", right.RangeId), slog.Uint64("generation", left.Generation))
 	if r.s.opts.Engine.Log(proto.RangeID(right.RangeId)).Descriptor() == nil { // see createRight

@@ -13,7 +13,7 @@ type Options struct {
 	Ranges int           // default 10,000
 	Splits int           // in flight at a time; default 48
 	Settle time.Duration // longest wait until ranges sleep; default 2 min
-	Window time.Duration // over which CPU is measured; default 20 s
+	Window time.Duration // over which CPU is measured, memory at its end; default 1 min
 	Reads  int           // ranges read after the restart; default 200
 	// What may be at most; 0: whatever it is.
 	MaxCPUPercent   float64 // of one core, of each process
@@ -31,7 +31,7 @@ func (o *Options) complete() error {
 	def(&o.Ranges, 10_000)
 	def(&o.Splits, 48)
 	def(&o.Settle, 2*time.Minute)
-	def(&o.Window, 20*time.Second)
+	def(&o.Window, time.Minute)
 	def(&o.Reads, 200)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -106,7 +106,7 @@ func (r *run) sleep(ctx context.Context) error {
 // measure leaves the cluster alone for a while.
 func (r *run) measure(ctx context.Context) error {
 	select {
-	case <-time.After(r.o.Window / 4): // the list of ranges is over
+	case <-time.After(r.o.Window / 2): // what the list of ranges took is given back
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -79,21 +79,21 @@ const maxOutstanding = 4096
 
 // NewLease returns the lease of a replica that does not lead.
 func NewLease(self proto.ReplicaID, duration time.Duration) *Lease {
-	return &Lease{self: self, duration: duration, acked: map[proto.ReplicaID]Nanos{}}
+	return &Lease{self: self, duration: duration}
 }
 
 // Lead starts a term as leader, without a quorum time.
 func (l *Lease) Lead(term proto.Term, voters Voters) {
 	l.leading, l.dropped, l.term, l.voters = true, false, term, voters
 	l.sent, l.first = l.sent[:0], l.last+1
-	clear(l.acked)
+	l.acked = map[proto.ReplicaID]Nanos{}
 }
 
 // Follow ends leadership.
 func (l *Lease) Follow() {
 	l.leading = false
-	l.sent, l.first = l.sent[:0], l.last+1
-	clear(l.acked)
+	l.sent, l.first = nil, l.last+1
+	l.acked = nil
 }
 
 // AckedAt notes that a voter heard, in the current term, something that was sent

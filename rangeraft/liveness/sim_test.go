@@ -108,7 +108,8 @@ func newSim(seed uint64) *sim {
 func (s *sim) start(n *simNode, bound bool) {
 	s.boots++
 	n.boot, n.kernel, n.next = s.boots, New(s.boots, simTimeout), s.now
-	for id, r := range n.ranges {
+	for id := proto.RangeID(1); id <= 3; id++ {
+		r := n.ranges[id]
 		n.ranges[id] = &simReplica{term: r.term, voted: r.voted,
 			lease:   leaderlease.NewLease(proto.ReplicaID(n.id), leaderlease.Duration(simTimeout, simTick, 10)),
 			promise: leaderlease.NewPromise(simTimeout, s.now, bound),
@@ -292,7 +293,7 @@ func (s *sim) hear(n *simNode, id proto.RangeID, r *simReplica, m note) {
 		s.higher(n, id, r, m.term)
 	case "ask":
 		if r.under != 0 {
-			if s.now < n.kernel.Heard(r.under).Add(simTimeout) {
+			if s.now < n.kernel.Heard(r.under).Add(simTimeout) && !s.forgetful {
 				return // P3
 			}
 			s.wake(n, id, r)
@@ -305,7 +306,7 @@ func (s *sim) hear(n *simNode, id proto.RangeID, r *simReplica, m note) {
 		}
 		s.higher(n, id, r, m.term)
 		if m.term == r.term && !r.voted {
-			r.voted = true
+			r.voted, r.due = true, s.now.Add(simTimeout/2)
 			s.say(n, m.from, note{kind: "vote", id: id, term: r.term})
 		}
 	case "vote":
@@ -382,7 +383,7 @@ func (s *sim) tickRange(n *simNode, id proto.RangeID, r *simReplica, extra map[p
 		for _, o := range s.others(n) {
 			s.say(n, o, note{kind: kind, id: id, term: r.term, beat: beat})
 		}
-	case r.under != 0 && s.rng.IntN(30) == 0:
+	case r.under != 0 && s.rng.IntN(80) == 0:
 		s.wake(n, id, r)
 	case r.under == 0 && r.promise.Free(s.now) && s.now >= r.due:
 		r.due = s.now + leaderlease.Nanos(200+s.rng.IntN(400))*simMs
