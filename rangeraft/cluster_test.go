@@ -47,6 +47,7 @@ type testNode struct {
 	store  *Store
 	server *grpc.Server
 	lis    *bufconn.Listener
+	users  sync.WaitGroup // calls of the test itself: the engine outlives them
 
 	mu    sync.Mutex
 	conns map[proto.NodeID]*grpc.ClientConn
@@ -225,6 +226,7 @@ func (nd *testNode) stop() {
 	}
 	nd.server.Stop()
 	store.Close()
+	nd.users.Wait()
 	nd.mu.Lock()
 	for _, c := range nd.conns {
 		c.Close()
@@ -349,17 +351,20 @@ func retryable(err error) bool {
 func (c *cluster) tryAll(ctx context.Context, op *pontoonpb.RangeOp) (reply *pontoonpb.RangeReply, err error) {
 	err = proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, "no node")
 	for _, id := range c.ids {
-		s := c.nodes[id].live()
+		s := c.nodes[id].enter()
 		if s == nil {
 			continue
 		}
+		leave := c.nodes[id].users.Done
 		for _, d := range s.known(keys.Point(op.Span.Start)) {
 			routed := &pontoonpb.RangeOp{RangeId: d.RangeId, Span: op.Span, Op: op.Op}
 			reply = s.Do(ctx, routed)
 			if err = proto.FromWire(reply.Error); err == nil || !retryable(err) {
+				leave()
 				return reply, err
 			}
 		}
+		leave()
 	}
 	return nil, err
 }
@@ -368,6 +373,16 @@ func (c *cluster) tryAll(ctx context.Context, op *pontoonpb.RangeOp) (reply *pon
 func (nd *testNode) live() *Store {
 	nd.mu.Lock()
 	defer nd.mu.Unlock()
+	return nd.store
+}
+
+// enter is live for a call that uses the engine; users.Done follows it.
+func (nd *testNode) enter() *Store {
+	nd.mu.Lock()
+	defer nd.mu.Unlock()
+	if nd.store != nil {
+		nd.users.Add(1)
+	}
 	return nd.store
 }
 

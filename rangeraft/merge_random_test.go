@@ -29,7 +29,7 @@ type follower struct {
 func (f *follower) follow(ctx context.Context, key string) {
 	point := keys.Point(keys.User([]byte(key)))
 	for ctx.Err() == nil {
-		store := f.nd.live()
+		store := f.nd.enter()
 		if store == nil {
 			continue
 		}
@@ -44,6 +44,7 @@ func (f *follower) follow(ctx context.Context, key string) {
 			f.read(ctx, key, from, feed)
 			feed.Close()
 		}
+		f.nd.users.Done()
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Millisecond):
