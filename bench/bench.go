@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 )
@@ -55,6 +56,36 @@ func (o *output) details(out, progress io.Writer) io.Writer {
 		return progress
 	}
 	return out
+}
+
+// report runs a measurement and prints what it found, also when it ended early.
+func report[O, R any, P interface {
+	*R
+	textWriter
+}](ctx context.Context, o *output, out, progress io.Writer, run func(context.Context, io.Writer, O) (*R, error), options O) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	rep, err := run(ctx, o.details(out, progress), options)
+	if rep == nil {
+		return err
+	}
+	return o.print(out, P(rep), err)
+}
+
+// steps is -v of the commands that steer a cluster.
+type steps bool
+
+func (s *steps) register(fs *flag.FlagSet) {
+	fs.BoolVar((*bool)(s), "v", false, "tell every step as it happens")
+}
+
+// logger is nil unless the steps are to be told.
+func (s steps) logger(to io.Writer) *slog.Logger {
+	if !s {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(to, nil))
 }
 
 // print writes a report that may be incomplete and passes the run's error on.

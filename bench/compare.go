@@ -35,17 +35,10 @@ func compareCommand() Command {
 		Long: "Starts clusters of Pontoon and of etcd on this machine, one at a time in turn, and measures puts and linearizable\n" +
 			"gets with the official client.",
 		Run: func(ctx context.Context, out, progress io.Writer) error {
-			if err := format.validate(); err != nil {
-				return err
-			}
 			o.Clients, o.Progress = clients, ProgressBar(progress)
 			o.Subject = sidebyside.System{Kind: cluster.Pontoon, Binary: bin.pontoon}
 			o.Baseline = sidebyside.System{Kind: cluster.Etcd, Binary: bin.etcd}
-			rep, err := sidebyside.Run(ctx, format.details(out, progress), o)
-			if rep == nil {
-				return err
-			}
-			return format.print(out, rep, err)
+			return report(ctx, &format, out, progress, sidebyside.Run, o)
 		},
 	}
 }
@@ -69,16 +62,9 @@ func progressCommand() Command {
 		Long: "Reads an absent key and waits for progress of a prefix watch at the read's revision, as every consistent list of\n" +
 			"Kubernetes does, and times watches over one and over all ranges.",
 		Run: func(ctx context.Context, out, progress io.Writer) error {
-			if err := format.validate(); err != nil {
-				return err
-			}
 			o.Progress = ProgressBar(progress)
 			o.Systems = []sidebyside.System{{Kind: cluster.Pontoon, Binary: bin.pontoon}, {Kind: cluster.Etcd, Binary: bin.etcd}}
-			rep, err := freshness.Run(ctx, format.details(out, progress), o)
-			if rep == nil {
-				return err
-			}
-			return format.print(out, rep, err)
+			return report(ctx, &format, out, progress, freshness.Run, o)
 		},
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/gaps"
@@ -14,7 +13,7 @@ func gapsCommand() Command {
 	var o gaps.Options
 	var format output
 	var bin binaries
-	var verbose bool
+	var steps steps
 	fs := flag.NewFlagSet("gaps", flag.ContinueOnError)
 	bin.register(fs)
 	fs.IntVar(&o.Nodes, "nodes", 3, "nodes of the cluster")
@@ -25,25 +24,16 @@ func gapsCommand() Command {
 	fs.DurationVar(&o.MaxRestart, "max-restart", 200*time.Millisecond, "the same for a clean restart, in which no request may fail either")
 	fs.Uint64Var(&o.Seed, "seed", 1, "seed of what is chosen")
 	fs.StringVar(&o.Dir, "dir", "", "directory of data and logs (default: temporary)")
-	fs.BoolVar(&verbose, "v", false, "tell every step as it happens")
+	steps.register(fs)
 	format.register(fs)
 	return Command{
 		Name: "gaps", Short: "Measure how long a client cannot write while nodes are killed or restarted", Flags: fs,
 		Long: "Starts a cluster, writes every 10 ms with the official client, and kills the leader of a range, kills the node of\n" +
 			"the sequencer, restarts each node in turn. Prints the longest time without a write, median and worst.",
 		Run: func(ctx context.Context, out, progress io.Writer) error {
-			if err := format.validate(); err != nil {
-				return err
-			}
 			o.Binary, o.Progress = bin.pontoon, ProgressBar(progress)
-			if verbose {
-				o.Logger = slog.New(slog.NewTextHandler(progress, nil))
-			}
-			rep, err := gaps.Run(ctx, format.details(out, progress), o)
-			if rep == nil {
-				return err
-			}
-			return format.print(out, rep, err)
+			o.Logger = steps.logger(progress)
+			return report(ctx, &format, out, progress, gaps.Run, o)
 		},
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/idle"
@@ -14,7 +13,7 @@ func idleCommand() Command {
 	var o idle.Options
 	var format output
 	var bin binaries
-	var verbose bool
+	var steps steps
 	fs := flag.NewFlagSet("idle", flag.ContinueOnError)
 	bin.register(fs)
 	fs.IntVar(&o.Nodes, "nodes", 3, "nodes of the cluster")
@@ -26,25 +25,16 @@ func idleCommand() Command {
 	fs.Int64Var(&o.MaxReplicaBytes, "max-replica-bytes", 20<<10, "fail if a replica takes more memory; 0: never")
 	fs.DurationVar(&o.MaxRestart, "max-restart", 15*time.Second, "fail if a restart of all nodes takes longer; 0: never")
 	fs.StringVar(&o.Dir, "dir", "", "directory of data and logs (default: temporary)")
-	fs.BoolVar(&verbose, "v", false, "tell every step as it happens")
+	steps.register(fs)
 	format.register(fs)
 	return Command{
 		Name: "idle", Short: "Measure what many idle ranges cost", Flags: fs,
 		Long: "Starts a cluster, splits its keyspace into many ranges, waits until they sleep and measures CPU and memory of\n" +
 			"each process, then how long a restart of all of them takes until ranges all over the keyspace serve.",
 		Run: func(ctx context.Context, out, progress io.Writer) error {
-			if err := format.validate(); err != nil {
-				return err
-			}
 			o.Binary, o.Progress = bin.pontoon, ProgressBar(progress)
-			if verbose {
-				o.Logger = slog.New(slog.NewTextHandler(progress, nil))
-			}
-			rep, err := idle.Run(ctx, format.details(out, progress), o)
-			if rep == nil {
-				return err
-			}
-			return format.print(out, rep, err)
+			o.Logger = steps.logger(progress)
+			return report(ctx, &format, out, progress, idle.Run, o)
 		},
 	}
 }

@@ -33,18 +33,11 @@ func loadCommand() Command {
 			"lists and watches them as Kubernetes does, and verifies every value read, every event and, at the end, every object.\n" +
 			"Works the same against any etcd.",
 		Run: func(ctx context.Context, out, progress io.Writer) error {
-			if err := format.validate(); err != nil {
-				return err
-			}
 			if shape != "kubernetes" {
 				return fmt.Errorf("--shape must be kubernetes (set to %q)", shape)
 			}
 			o.Endpoints, o.Progress = endpoints, ProgressBar(progress)
-			rep, err := kubeload.Run(ctx, format.details(out, progress), o)
-			if rep == nil {
-				return err
-			}
-			return format.print(out, rep, err)
+			return report(ctx, &format, out, progress, kubeload.Run, o)
 		},
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
@@ -16,7 +15,7 @@ func robustCommand() Command {
 	var format output
 	var bin binaries
 	var against string
-	var verbose bool
+	var steps steps
 	fs := flag.NewFlagSet("robust", flag.ContinueOnError)
 	bin.register(fs)
 	fs.StringVar(&against, "system", string(cluster.Pontoon), "system to test, pontoon or etcd")
@@ -32,28 +31,19 @@ func robustCommand() Command {
 	fs.IntVar(&o.Keys, "keys", 16, "keys they share")
 	fs.IntVar(&o.Ranges, "ranges", 8, "ranges that the keys are split into")
 	fs.StringVar(&o.Dir, "dir", "", "directory of data, logs and failed histories (default: temporary, kept on failure)")
-	fs.BoolVar(&verbose, "v", false, "tell every fault as it happens")
+	steps.register(fs)
 	format.register(fs)
 	return Command{
 		Name: "robust", Short: "Kill and restart nodes under load and prove the answers right", Flags: fs,
 		Long: "Starts a cluster, runs clients, watches and leases through different nodes while nodes are killed, paused,\n" +
 			"stopped and restarted, and checks the recorded history: linearizability, revisions, watches, leases.",
 		Run: func(ctx context.Context, out, progress io.Writer) error {
-			if err := format.validate(); err != nil {
-				return err
-			}
 			o.Kind, o.Binary = cluster.Kind(against), bin.pontoon
 			if o.Kind == cluster.Etcd {
 				o.Binary = bin.etcd
 			}
-			if verbose {
-				o.Logger = slog.New(slog.NewTextHandler(progress, nil))
-			}
-			rep, err := robust.Run(ctx, format.details(out, progress), o)
-			if rep == nil {
-				return err
-			}
-			return format.print(out, rep, err)
+			o.Logger = steps.logger(progress)
+			return report(ctx, &format, out, progress, robust.Run, o)
 		},
 	}
 }
