@@ -12,6 +12,9 @@ import (
 )
 
 const (
+	// transferGrace is how long leaderships may take to go: a range that nobody
+	// takes must not use up the time of the clients.
+	transferGrace = 4 * time.Second
 	// serveGrace is how long requests in flight may take while servers stop.
 	serveGrace = 3 * time.Second
 	// drainGrace is how long other nodes' operations may take then.
@@ -108,12 +111,12 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.serving.stopping.Store(true)
 	n.health.Shutdown()
 	n.placement.Close()
-	n.store.TransferAll(ctx)
+	n.transferAll(ctx)
 	n.sendClientsAway(ctx)
 	// From here on nobody counts on this node. What was handed to it meanwhile
 	// goes on to the others.
 	n.leaveGossip()
-	n.store.TransferAll(ctx)
+	n.transferAll(ctx)
 	drain, cancel := context.WithTimeout(ctx, drainGrace)
 	n.store.Transport().Drain(drain)
 	cancel()
@@ -123,6 +126,12 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.close()
 	n.cfg.Logger.Info("stopped")
 	return nil
+}
+
+func (n *Node) transferAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, transferGrace)
+	defer cancel()
+	n.store.TransferAll(ctx)
 }
 
 // leaveGossip lets the others know that this node goes. It comes after its

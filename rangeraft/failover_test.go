@@ -10,7 +10,6 @@ import (
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
-	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
 // history notes what clients did to one key: acknowledged values rise, and no
@@ -175,23 +174,6 @@ func TestFailedTransferLeavesNoLease_P2(t *testing.T) {
 	if r.status().LeaderLeaseValid {
 		t.Fatal("lease after a transfer was begun")
 	}
-}
-
-func TestTransferAllLeavesNothing(t *testing.T) {
-	c := newCluster(t, 3, nil)
-	c.put("x", "1")
-	old := c.leader(proto.UserRange)
-	for i, key := range []string{"p", "k", "e"} {
-		c.mustDo(&pontoonpb.RangeOp{Span: keys.Point(keys.User([]byte("a"))).Wire(), Op: &pontoonpb.RangeOp_Split{
-			Split: &pontoonpb.SplitOp{Key: keys.User([]byte(key)), RightRangeId: uint64(20 + i)}}})
-	}
-	old.store.TransferAll(ctxFor(t, 10*time.Second))
-	for _, r := range old.store.all() {
-		if r.servingTerm.Load() != 0 {
-			t.Error("still leads range ", r.id)
-		}
-	}
-	c.mustHave("x", "1")
 }
 
 // A power loss of all nodes, at random moments, loses no acknowledged write.

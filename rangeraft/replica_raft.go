@@ -72,7 +72,9 @@ func (r *Replica) onTick() {
 	r.elect(now)
 	if r.retry > 0 && r.leaderNode.Load() == 0 && r.promise.Free(now) {
 		r.retry--
-		r.campaign()
+		if r.raftRole != raft.StateCandidate || r.retry%max(1, r.pace.ticks/4) == 0 {
+			r.campaign() // else votes are under way that this would void
+		}
 	}
 	r.leaderTick(now)
 	r.askIfQuiet()

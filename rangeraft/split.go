@@ -125,6 +125,9 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 	}
 	r.size.halve(&n.size)
 	n.candidacy.Postpone(r.s.opts.Now()) // it is led where the left side is; nobody else knows it yet
+	if r.leading {
+		n.retry = 2 * n.s.opts.ElectionTicks // the others may not have applied the split yet
+	}
 	r.s.mu.Lock()
 	r.s.replicas[n.id] = n
 	if p := r.s.splitting[n.id]; p != nil {
@@ -146,8 +149,7 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 			r.tellLessor() // it gives up the lease records that went to the right side
 		}
 		n.post(func() {
-			// The others may not have applied the split yet: again at the next ticks.
-			if n.retry = 2 * n.s.opts.ElectionTicks; n.promise.Free(n.s.opts.Now()) {
+			if n.promise.Free(n.s.opts.Now()) {
 				n.campaign()
 			}
 		})
