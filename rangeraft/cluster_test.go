@@ -47,6 +47,7 @@ type testNode struct {
 	store  *Store
 	server *grpc.Server
 	lis    *bufconn.Listener
+	seq    *seqClient
 	users  sync.WaitGroup // calls of the test itself: the engine outlives them
 
 	mu    sync.Mutex
@@ -77,13 +78,19 @@ type seqClient struct {
 	mu   sync.Mutex
 	seen proto.Revision
 	line chan func()
+	over chan struct{}
 }
 
 func newSeqClient(s *counter) *seqClient {
-	c := &seqClient{s: s, seen: proto.FirstRevision, line: make(chan func(), 4096)}
+	c := &seqClient{s: s, seen: proto.FirstRevision, line: make(chan func(), 4096), over: make(chan struct{})}
 	go func() {
-		for fn := range c.line {
-			fn()
+		for {
+			select {
+			case fn := <-c.line:
+				fn()
+			case <-c.over:
+				return
+			}
 		}
 	}()
 	return c
@@ -96,10 +103,14 @@ func (c *seqClient) raise(r proto.Revision) {
 }
 
 func (c *seqClient) Ask(n int64, _ proto.Revision, _ uint64, done func(Grant, error)) {
-	c.line <- func() {
+	ask := func() {
 		g := c.s.take(n)
 		c.raise(max(g.Read, g.First+proto.Revision(n)-1))
 		done(g, nil)
+	}
+	select {
+	case c.line <- ask:
+	case <-c.over: // the node has stopped
 	}
 }
 
@@ -171,8 +182,9 @@ func (nd *testNode) start(fresh bool) {
 	if os.Getenv("RANGERAFT_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", nd.id)
 	}
+	nd.seq = newSeqClient(nd.c.seq)
 	opts := Options{
-		NodeID: nd.id, ClusterID: 7, Engine: e, Sequencer: newSeqClient(nd.c.seq), Peers: nd, Resolver: resolver{nd.c},
+		NodeID: nd.id, ClusterID: 7, Engine: e, Sequencer: nd.seq, Peers: nd, Resolver: resolver{nd.c},
 		Logger: log, Fresh: fresh, TickInterval: 20 * time.Millisecond, Workers: 4,
 	}
 	if nd.c.tune != nil {
@@ -227,6 +239,7 @@ func (nd *testNode) stop() {
 	nd.server.Stop()
 	store.Close()
 	nd.users.Wait()
+	close(nd.seq.over)
 	nd.mu.Lock()
 	for _, c := range nd.conns {
 		c.Close()

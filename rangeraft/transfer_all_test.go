@@ -24,7 +24,10 @@ func (nd *testNode) mustLeadNothing() {
 // A node that hands everything over leads nothing afterwards, nor the right side
 // of a split that was just applied and campaigns.
 func TestTransferAllLeavesNothing(t *testing.T) {
-	c := newCluster(t, 3, func(o *Options) { o.TickInterval = 50 * time.Millisecond })
+	virtually(t, 3, nil, transferAllLeavesNothing)
+}
+
+func transferAllLeavesNothing(t *testing.T, c *cluster) {
 	c.put("x", "1")
 	old := c.leader(proto.UserRange)
 	for i, key := range []string{"p", "k", "e"} {
@@ -38,7 +41,10 @@ func TestTransferAllLeavesNothing(t *testing.T) {
 // raft counts the followers as not heard of after each election timeout, until
 // their next answers: a clean stop waits for those.
 func TestTransferAllWaitsForAnswers(t *testing.T) {
-	c := newCluster(t, 3, func(o *Options) { o.TickInterval = 100 * time.Millisecond })
+	virtually(t, 3, nil, transferAllWaitsForAnswers)
+}
+
+func transferAllWaitsForAnswers(t *testing.T, c *cluster) {
 	c.put("x", "1")
 	old := c.leader(proto.UserRange)
 	r := old.store.replica(proto.UserRange)
@@ -57,7 +63,10 @@ func TestTransferAllWaitsForAnswers(t *testing.T) {
 // A follower that did not take over in time is asked again after the others;
 // one that gave the range back is not.
 func TestTransferAllTriesAgain(t *testing.T) {
-	c := newCluster(t, 3, nil)
+	virtually(t, 3, nil, transferAllTriesAgain)
+}
+
+func transferAllTriesAgain(t *testing.T, c *cluster) {
 	c.put("x", "1")
 	old := c.leader(proto.UserRange)
 	r := old.store.replica(proto.UserRange)
