@@ -91,8 +91,7 @@ func (s *Server) Ops(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoonp
 	defer t.callees.Done()
 	go c.read(stream, cancel)
 	err = c.write(stream)
-	cancel()
-	c.wg.Wait()
+	c.end(cancel)
 	return err
 }
 
@@ -166,6 +165,15 @@ func (c *callee) start(call *pontoonpb.OpCall) {
 		cancel()
 		c.answer(call.Id, reply)
 	})
+}
+
+// end lets no operation begin any more, and waits for those that did: none
+// outlives the stream, nor the node (I2).
+func (c *callee) end(cancel context.CancelFunc) {
+	c.mu.Lock() // start looks whether the stream has ended and counts its call in one step
+	cancel()
+	c.mu.Unlock()
+	c.wg.Wait()
 }
 
 func (c *callee) answer(id uint64, reply *pontoonpb.RangeReply) {
