@@ -1,6 +1,7 @@
 package rangeraft
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -130,5 +131,29 @@ func TestHeartbeatResponseLosesItsContext(t *testing.T) {
 	asked(r, m)
 	if m.Context != nil {
 		t.Fatal("context kept")
+	}
+}
+
+// P3, P45: the right side of a split gets no turn before it has the promise of
+// the replica that was here before the split, and can be found.
+func TestRightSideGetsNoTurnBeforeItsPromise_P3(t *testing.T) {
+	now := leaderlease.Nanos(0)
+	s := still(t, true, &now)
+	r, err := s.newReplica(18, 1, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if slices.Contains(s.sleepers.ticking(), r) {
+		t.Error("a replica that is being made ticks")
+	}
+	s.mu.Lock()
+	s.addLocked(r)
+	s.mu.Unlock()
+	if !slices.Contains(s.sleepers.ticking(), r) || s.replica(18) != r {
+		t.Error("a replica that is made does not tick")
+	}
+	r.stop()
+	if slices.Contains(s.sleepers.ticking(), r) {
+		t.Error("a replica that is gone ticks")
 	}
 }

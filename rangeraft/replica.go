@@ -106,8 +106,8 @@ func (b *inbox) take() mail {
 // what is dropped beyond. Local responses are never dropped.
 const maxInboxMessages = 16384
 
-// newReplica makes a replica over what the engine holds of it. bound: an
-// earlier life may have promised not to vote (P3).
+// newReplica makes a replica over what the engine holds of it, which does nothing
+// before addLocked. bound: an earlier life may have promised not to vote (P3).
 func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (*Replica, error) {
 	store := s.opts.Engine.Log(id)
 	st := store.Applied()
@@ -144,8 +144,14 @@ func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (
 	r.rn = rn
 	bs := rn.BasicStatus()
 	r.term = proto.Term(bs.HardState.GetTerm())
-	s.sleepers.awake(r)
 	return r, nil
+}
+
+// addLocked makes a replica that is complete one of the store's: from now on it
+// gets turns.
+func (s *Store) addLocked(r *Replica) {
+	s.replicas[r.id] = r
+	s.sleepers.awake(r) // whoever ends the replica finds it above, and ends its ticks after this
 }
 
 // setDescriptor publishes the applied descriptor.

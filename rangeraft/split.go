@@ -129,10 +129,10 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 		n.retry = 2 * n.s.opts.ElectionTicks // the others may not have applied the split yet
 	}
 	r.s.mu.Lock()
-	r.s.replicas[n.id] = n
 	if p := r.s.splitting[n.id]; p != nil {
 		n.promise = p
 	}
+	r.s.addLocked(n)
 	delete(r.s.splitting, n.id)
 	stopped := r.s.stopped
 	r.s.mu.Unlock()

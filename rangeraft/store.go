@@ -97,7 +97,9 @@ func Open(opts Options) (*Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		s.replicas[r.id] = r
+		s.mu.Lock()
+		s.addLocked(r)
+		s.mu.Unlock()
 	}
 	if !opts.Fresh {
 		s.sleepers.startCold()

@@ -145,6 +145,6 @@ func (s *Store) uninitialised(id proto.RangeID, self proto.ReplicaID) (*Replica,
 	if err != nil {
 		return nil, err
 	}
-	s.replicas[id] = r
+	s.addLocked(r)
 	return r, nil
 }
