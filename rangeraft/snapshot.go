@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -129,15 +130,32 @@ func (s *Store) streamSnapshot(r *Replica, v *storage.View, node proto.NodeID, h
 			return err
 		}
 		r.log.Info("raft snapshot broke off", slog.Uint64("node", uint64(node)), slog.Int64("bytes", o.bytes.Load()), slog.Any("error", err))
-		select {
-		case <-s.after(snapshotRetry << attempt):
-		case <-s.ctx.Done():
-			return s.ctx.Err()
+		if full := s.stepAside(snapshotRetry << attempt); full != nil {
+			return errors.Join(err, full)
 		}
 		if header.Offset, err = s.transport.SnapshotHave(s.ctx, node, header); err != nil {
 			header.Offset = 0 // it is asked again if this fails, too
 		}
 	}
+}
+
+// stepAside waits without the token of sendSnapshot, so that a node that does
+// not answer keeps no other one waiting. Only so many views are kept meanwhile:
+// who finds no room gives up, and raft asks again when the node is heard of.
+func (s *Store) stepAside(d time.Duration) error {
+	select {
+	case s.aside <- struct{}{}:
+	default:
+		return errors.New("too many raft snapshots broke off")
+	}
+	defer func() { <-s.aside }()
+	<-s.snapshots
+	select {
+	case <-s.after(d):
+	case <-s.ctx.Done():
+	}
+	s.snapshots <- struct{}{} // whoever holds it ends with ctx at the latest
+	return s.ctx.Err()
 }
 
 // emitWriter turns chunks into writes; what it is given is copied.
@@ -214,16 +232,28 @@ func (s *Store) reserve(desc *pontoonpb.Descriptor) error {
 	if _, busy := s.incoming[id]; busy {
 		return fmt.Errorf("a raft snapshot of range %d is being received", id)
 	}
-	for other, taken := range s.incoming {
-		if taken.Overlaps(span) {
-			return fmt.Errorf("span overlaps range %d, which is being received", other)
-		}
-	}
 	if err := s.freeLocked(desc); err != nil {
 		return err
 	}
+	var inTheWay overlapsReceived
+	for other, taken := range s.incoming {
+		if taken.Overlaps(span) {
+			inTheWay = append(inTheWay, other)
+		}
+	}
+	if len(inTheWay) > 0 {
+		return inTheWay
+	}
 	s.incoming[id] = span
 	return nil
+}
+
+// overlapsReceived refuses a raft snapshot for the sake of others that are being
+// received.
+type overlapsReceived []proto.RangeID
+
+func (o overlapsReceived) Error() string {
+	return fmt.Sprintf("span overlaps ranges %v, which are being received", []proto.RangeID(o))
 }
 
 // freeLocked refuses a raft snapshot whose span something else of this node

@@ -25,6 +25,8 @@ const (
 	snapshotRetries = 6
 	snapshotRetry   = 250 * time.Millisecond // doubled each time
 	keepSession     = 30 * time.Second
+	// snapshotsAside bounds the views that wait for the next attempt.
+	snapshotsAside = 8
 )
 
 // session is a raft snapshot being received, over as many streams as it takes.
@@ -85,7 +87,11 @@ func (t *sessions) begin(header *pontoonpb.SnapshotHeader) (*session, error) {
 	case e != nil:
 		t.endLocked(id, e)
 	}
-	if err := t.s.reserve(header.Desc); err != nil {
+	err := t.s.reserve(header.Desc)
+	if others, ok := err.(overlapsReceived); ok && t.giveWayLocked(others) {
+		err = t.s.reserve(header.Desc)
+	}
+	if err != nil {
 		return nil, err
 	}
 	in, out := io.Pipe()
@@ -98,6 +104,21 @@ func (t *sessions) begin(header *pontoonpb.SnapshotHeader) (*session, error) {
 		e.staged <- stagedResult{data, err}
 	}()
 	return e, nil
+}
+
+// giveWayLocked ends sessions that no stream feeds, if none of those given is
+// fed: their senders may never come back, as that of a range that was merged
+// away, and another range may need the keys.
+func (t *sessions) giveWayLocked(ids []proto.RangeID) bool {
+	for _, id := range ids {
+		if e := t.by[id]; e == nil || e.busy {
+			return false
+		}
+	}
+	for _, id := range ids {
+		t.endLocked(id, t.by[id])
+	}
+	return true
 }
 
 // feed passes a stream on to staging; io.EOF is its proper end.

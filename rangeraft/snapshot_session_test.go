@@ -3,6 +3,7 @@ package rangeraft
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
+	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
 func counted(t *testing.T, c prometheus.Counter) float64 {
@@ -30,16 +33,22 @@ func (c *cluster) learnerProgress(node proto.NodeID) *pontoonpb.ReplicaProgress 
 	return &pontoonpb.ReplicaProgress{}
 }
 
+// fill puts n values of 8 KiB that do not compress.
+func (c *cluster) fill(n int) {
+	c.t.Helper()
+	value := make([]byte, 8<<10)
+	rng := rand.NewChaCha8([32]byte{})
+	for i := range n {
+		rng.Read(value)
+		c.put(fmt.Sprint("k", i), string(value))
+	}
+}
+
 // P47: a raft snapshot that breaks off goes on where it did, and what comes in
 // the end is the whole range as the sender's view had it.
 func TestSnapshotGoesOnWhereItBroke_P47(t *testing.T) {
 	c := newClusterOf(t, 1, 2, func(o *Options) { o.SnapshotBytesPerSecond = 1 << 20 })
-	value := make([]byte, 8<<10)
-	rng := rand.NewChaCha8([32]byte{})
-	for i := range 200 {
-		rng.Read(value)
-		c.put(fmt.Sprint("k", i), string(value))
-	}
+	c.fill(200)
 	c.mustChange(proto.UserRange, step(addLearner, 2))
 	for part := int64(1); part <= 2; part++ {
 		c.wait("a part is sent", func() bool {
@@ -92,4 +101,54 @@ func TestAbandonedSessionMakesRoom(t *testing.T) {
 	s.end(proto.UserRange, second)
 	c.mustChange(proto.UserRange, step(addLearner, 2))
 	c.promoteOnceCaughtUp(proto.UserRange, step(promote, 2))
+}
+
+// P45: what was staged for a sender that does not come back makes room for
+// another range of the same keys, too, unless that is refused anyhow.
+func TestAbandonedSessionGivesWayToOtherRange_P45(t *testing.T) {
+	now := leaderlease.Nanos(0)
+	store := still(t, true, &now) // holds range 3, the user span
+	s := store.sessions
+	header := func(id uint64, span proto.Span, session uint64) *pontoonpb.SnapshotHeader {
+		return &pontoonpb.SnapshotHeader{Session: session,
+			Desc: &pontoonpb.Descriptor{RangeId: id, Generation: 1, Span: span.Wire()}}
+	}
+	all := keys.LeaseSpan
+	part := proto.Span{Start: slices.Concat(all.Start, []byte("x")), End: all.End}
+	wide, err := s.begin(header(20, all, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.begin(header(21, part, 2)); err == nil {
+		t.Fatal("took the keys of a range that is being received")
+	}
+	s.pause(20, wide)
+	if _, err := s.begin(header(22, proto.Span{Start: part.Start, End: keys.UserSpan.End}, 3)); err == nil {
+		t.Fatal("took the keys of a range of the node")
+	}
+	if s.by[20] != wide {
+		t.Fatal("gave way to a snapshot that is refused")
+	}
+	narrow, err := s.begin(header(21, part, 2))
+	if err != nil {
+		t.Fatalf("refused for the sake of a sender that is gone: %v", err)
+	}
+	if _, err := s.begin(header(20, all, 1)); err == nil {
+		t.Fatal("took the keys again")
+	}
+	s.end(21, narrow)
+}
+
+// A node that does not answer holds no raft snapshot to another one up.
+func TestBrokenSnapshotStepsAside(t *testing.T) {
+	c := newClusterOf(t, 1, 3, func(o *Options) { o.Snapshots, o.SnapshotBytesPerSecond = 1, 1<<20 })
+	c.fill(100)
+	c.mustChange(proto.UserRange, step(addLearner, 2))
+	c.wait("a part is sent", func() bool { return c.learnerProgress(2).SnapshotBytes > 200<<10 })
+	c.isolate(2, true)
+	c.mustChange(proto.UserRange, step(addLearner, 3))
+	c.wait("node 3 has the range", func() bool { return c.nodes[3].store.Descriptor(proto.UserRange) != nil })
+	if !c.learnerProgress(2).Snapshot {
+		t.Error("the snapshot to the node that is cut off was given up first")
+	}
 }

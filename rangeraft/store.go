@@ -35,6 +35,7 @@ type Store struct {
 	boot      uint64        // tells this life from others in merge ids
 	merges    atomic.Uint64 // counts them
 	snapshots chan struct{} // one token per raft snapshot being sent
+	aside     chan struct{} // one token per raft snapshot that broke off and is to go on
 	counting  chan struct{} // one token: a range is being counted
 	asking    chan struct{} // one token per replica that asks whether it was removed
 	departed  *departed
@@ -65,7 +66,7 @@ func Open(opts Options) (*Store, error) {
 	s := &Store{
 		opts: opts, log: opts.Logger, scheduler: newScheduler(), replicas: map[proto.RangeID]*Replica{},
 		splitting: map[proto.RangeID]*leaderlease.Promise{}, incoming: map[proto.RangeID]proto.Span{},
-		boot: rand.Uint64(), snapshots: make(chan struct{}, opts.Snapshots), counting: make(chan struct{}, 1), started: opts.Now(), resolving: newResolving(),
+		boot: rand.Uint64(), snapshots: make(chan struct{}, opts.Snapshots), aside: make(chan struct{}, snapshotsAside), counting: make(chan struct{}, 1), started: opts.Now(), resolving: newResolving(),
 		asking: make(chan struct{}, parallelAsking), departed: newDeparted(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
