@@ -485,6 +485,12 @@ func (c *cluster) leader(id proto.RangeID) *testNode {
 
 func (c *cluster) wait(what string, cond func() bool) {
 	c.t.Helper()
+	c.waitOr(what, cond, func() string { return "" })
+}
+
+// waitOr is wait that says how things are if it was in vain.
+func (c *cluster) waitOr(what string, cond func() bool, state func() string) {
+	c.t.Helper()
 	deadline := time.After(20 * time.Second)
 	poll := time.NewTicker(2 * time.Millisecond)
 	defer poll.Stop()
@@ -492,7 +498,7 @@ func (c *cluster) wait(what string, cond func() bool) {
 		select {
 		case <-poll.C:
 		case <-deadline:
-			c.t.Fatalf("timed out waiting for: %s", what)
+			c.t.Fatalf("timed out waiting for: %s\n%s", what, state())
 		}
 	}
 }

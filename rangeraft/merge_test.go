@@ -3,12 +3,14 @@ package rangeraft
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/storage"
 	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
@@ -74,32 +76,57 @@ func (c *cluster) writers(n int, keyOf func(w, i int) string) (stop func() map[s
 // same.
 func (c *cluster) mustAgree(id proto.RangeID) {
 	c.t.Helper()
-	sums := func() (map[uint64]int, int) {
+	c.waitOr(fmt.Sprint("equal replicas of range ", id), func() bool {
 		found, n := map[uint64]int{}, 0
 		for _, nd := range c.nodes {
 			if nd.live() == nil {
 				continue
 			}
-			v, err := nd.engine.NewView()
-			if err != nil {
-				c.t.Fatal(err)
-			}
-			sum, err := v.Checksum(id)
-			v.Close()
-			if err == nil {
+			if sum, err := nd.checksumOf(id); err == nil {
 				found[sum.Sum]++
 			}
 			n++
 		}
-		return found, n
-	}
-	c.wait(fmt.Sprint("equal replicas of range ", id), func() bool {
-		found, n := sums()
 		for _, k := range found {
 			return len(found) == 1 && k == n
 		}
 		return false
-	})
+	}, func() string { return c.describe(id) })
+}
+
+func (nd *testNode) checksumOf(id proto.RangeID) (storage.Checksum, error) {
+	v, err := nd.engine.NewView()
+	if err != nil {
+		nd.c.t.Fatal(err)
+	}
+	defer v.Close()
+	return v.Checksum(id)
+}
+
+// describe says what the nodes hold of a range, and of what lies around it.
+func (c *cluster) describe(id proto.RangeID) string {
+	var b strings.Builder
+	for _, n := range c.ids {
+		nd := c.nodes[n]
+		s := nd.live()
+		if s == nil {
+			fmt.Fprintf(&b, "node %d: down\n", n)
+			continue
+		}
+		sum, err := nd.checksumOf(id)
+		next, _ := nd.engine.Tombstone(id)
+		fmt.Fprintf(&b, "node %d: index %d checksum %x %v, tombstone %d\n", n, sum.Index, sum.Sum, err, next)
+		s.mu.RLock()
+		fmt.Fprintf(&b, "  being made or taken in: %v, received: %v, sent: %d\n", s.splitting, s.incoming, len(s.snapshots))
+		s.mu.RUnlock()
+		for _, r := range s.all() {
+			r.mu.Lock()
+			fmt.Fprintf(&b, "  range %d: %v\n    state %+v, leads %v, sleeps %+v, merge %v\n    raft %v\n",
+				r.id, r.desc.Load(), r.state, r.leading, r.slumber, r.merge.Load(), r.rn.Status())
+			r.mu.Unlock()
+		}
+	}
+	return b.String()
 }
 
 func (c *cluster) mustBeGone(id proto.RangeID) {
