@@ -99,8 +99,8 @@ func splitAt(ctx context.Context, c *steer.Client, key string) error {
 		switch {
 		case err == nil:
 			return nil
-		case steer.Refused(err) && try > 0:
-			return nil // it is a boundary: the try before had its way
+		case steer.AlreadySplit(err):
+			return nil // a try before had its way, of this loop or of the client's
 		case steer.Refused(err), ctx.Err() != nil, try == 5:
 			return err
 		}

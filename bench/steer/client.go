@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -75,4 +76,10 @@ func Refused(err error) bool {
 		return true
 	}
 	return false
+}
+
+// AlreadySplit says whether a split was refused since the key is a boundary. Of
+// a command that was repeated at another node the first one may have done it.
+func AlreadySplit(err error) bool {
+	return status.Code(err) == codes.FailedPrecondition && strings.Contains(status.Convert(err).Message(), "starts a range already")
 }
