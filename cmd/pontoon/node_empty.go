@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,6 +45,18 @@ type emptying struct {
 	bytes int64
 }
 
+// blockedState is the state of what placement would do and cannot. Its reason
+// begins with the node that it is about.
+const blockedState = "blocked"
+
+// name is what placement calls the node.
+func (e *emptying) name() string {
+	if e.node.Name != "" {
+		return e.node.Name
+	}
+	return "node " + nodeText(e.node.NodeId)
+}
+
 // look makes progress out of what is held still and what operators say.
 func (e *emptying) look(now time.Time, held []*pontoonpb.RangeStatus, ops []*pontoonpb.OperatorStatus) progress {
 	leads, left := 0, map[uint64]int64{}
@@ -63,7 +76,11 @@ func (e *emptying) look(now time.Time, held []*pontoonpb.RangeStatus, ops []*pon
 	}
 	part := float64(len(e.sizes) - len(left))
 	moving := 0
+	blocked := ""
 	for _, op := range ops {
+		if op.State == blockedState && strings.HasPrefix(op.Reason, e.name()+" ") {
+			blocked = "; " + op.Reason
+		}
 		if size, ours := left[op.RangeId]; ours && op.State == "running" {
 			moving++
 			part += min(op.Progress, 0.99)
@@ -74,7 +91,7 @@ func (e *emptying) look(now time.Time, held []*pontoonpb.RangeStatus, ops []*pon
 		e.moved, e.left, e.bytes = now, len(left), done
 	}
 	p := progress{
-		text: fmt.Sprintf("%d replicas left, %d of them lead, %d are moving", len(left), leads, moving),
+		text: fmt.Sprintf("%d replicas left, %d of them lead, %d are moving%s", len(left), leads, moving, blocked),
 		part: 1, bytes: done, total: total, eta: -1, done: len(left) == 0,
 	}
 	if len(e.sizes) > 0 {

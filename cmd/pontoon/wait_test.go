@@ -130,6 +130,14 @@ func TestEmptyingProgress(t *testing.T) {
 	if p.part != 0.75 || p.bytes != 250 || p.eta < 3.3 || p.eta > 3.4 || !strings.HasPrefix(p.text, "1 replicas left, 0 of them lead, 1 are moving") {
 		t.Errorf("%+v", p)
 	}
+	// What it waits for is said, what other nodes wait for is not.
+	blocked := []*pontoonpb.OperatorStatus{
+		{Kind: "drain", State: "blocked", Reason: "n3 is draining; add a node"}, {Kind: "drain", State: "blocked", Reason: "n30 is draining; add two"},
+	}
+	e.node.Name = "n3"
+	if p := e.look(began.Add(15*time.Second), []*pontoonpb.RangeStatus{b}, blocked); p.text != "1 replicas left, 0 of them lead, 0 are moving; n3 is draining; add a node" {
+		t.Errorf("%q", p.text)
+	}
 	if p := e.look(began.Add(20*time.Second), nil, nil); !p.done || p.part != 1 || p.bytes != 400 {
 		t.Errorf("%+v", p)
 	}

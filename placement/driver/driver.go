@@ -36,6 +36,7 @@ type reign struct {
 	set     *operator.Set
 	stops   map[uint64]context.CancelFunc // of running operators, by id
 	view    *plan.View                    // of the last plan; nil: none was made yet
+	blocked []plan.Blocked                // by the last plan
 	quiet   int                           // plans in a row without anything to do
 }
 
@@ -166,6 +167,7 @@ func (d *Driver) round(r *reign) (running, quiet bool) {
 	now := time.Now()
 	r.view = r.freeze(records, settings, d.opts.Liveness.Live, now)
 	result := plan.Make(r.view)
+	r.blocked = result.Blocked
 	d.metrics.underReplicated.Set(float64(result.UnderReplicated))
 	d.metrics.withoutLeader.Set(float64(result.WithoutLeader))
 	for _, o := range result.Operators {

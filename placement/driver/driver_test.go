@@ -343,6 +343,23 @@ func TestPlaceMoveAndCancel(t *testing.T) {
 	})
 }
 
+// What cannot be done is shown beside what is.
+func TestPlaceListsBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPorts(3, 2, 1, 2, 3)
+		p.c.Settings.BalanceOff = true
+		p.c.Kill(3)
+		d := p.driver(t)
+		defer d.Close()
+		time.Sleep(330 * time.Second)
+		ops := d.Place(list(false)).Operators
+		if len(ops) != 1 || ops[0].Id != 0 || ops[0].State != BlockedState || ops[0].Kind != "replace-dead" ||
+			!strings.HasPrefix(ops[0].Reason, "n3 has not answered for") || !strings.HasSuffix(ops[0].Reason, "or add a node (4 ranges)") {
+			t.Errorf("%v", ops)
+		}
+	})
+}
+
 func TestPlaceRefusesNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPorts(6, 1, 1)

@@ -71,7 +71,8 @@ func (d *Driver) cancelLocked(r *reign, id uint64) *pontoonpb.PlaceReply {
 	return &pontoonpb.PlaceReply{Operators: []*pontoonpb.OperatorStatus{o.Status(r.view.Names(), time.Now())}}
 }
 
-// list describes the running operators, and first those that ended if asked for.
+// list describes the running operators and what is blocked, and first those that
+// ended if asked for.
 func (r *reign) list(ended bool) *pontoonpb.PlaceReply {
 	reply := &pontoonpb.PlaceReply{}
 	names, now := r.view.Names(), time.Now()
@@ -83,5 +84,23 @@ func (r *reign) list(ended bool) *pontoonpb.PlaceReply {
 	for _, o := range r.set.Running() {
 		reply.Operators = append(reply.Operators, o.Status(names, now))
 	}
+	for _, b := range r.blocked {
+		reply.Operators = append(reply.Operators, blockedStatus(b))
+	}
 	return reply
 }
+
+// blockedStatus shows what cannot be done beside what is. It is no operator and
+// has no id: the next plan looks again.
+func blockedStatus(b plan.Blocked) *pontoonpb.OperatorStatus {
+	reason := b.Reason
+	if b.Ranges > 1 {
+		reason = fmt.Sprintf("%s (%d ranges)", reason, b.Ranges)
+	}
+	return &pontoonpb.OperatorStatus{
+		RangeId: uint64(b.Range), Kind: string(b.Kind), State: BlockedState, Reason: reason, EtaSeconds: -1,
+	}
+}
+
+// BlockedState is shown where an operator's state is shown.
+const BlockedState = "blocked"

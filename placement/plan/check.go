@@ -147,9 +147,11 @@ func (p *planner) replace(r *ranged, bad int32, kind operator.Kind, why string) 
 	if to == none {
 		to = p.pick(r, bad)
 	}
-	if to != none {
-		p.emit(r, kind, fmt.Sprintf("%s; %s takes over", why, p.nodes[to].name), p.moveSteps(r, bad, to))
+	if to == none {
+		p.block(r, bad, kind, why)
+		return
 	}
+	p.emit(r, kind, fmt.Sprintf("%s; %s takes over", why, p.nodes[to].name), p.moveSteps(r, bad, to))
 }
 
 func (p *planner) repairFew(r *ranged) {

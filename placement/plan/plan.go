@@ -15,6 +15,7 @@ type Result struct {
 	// gone than wanted, WithoutLeader those that no leader reported.
 	UnderReplicated int
 	WithoutLeader   int
+	Blocked         []Blocked
 }
 
 // rank puts repair of the root range first (I3).

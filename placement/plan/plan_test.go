@@ -230,6 +230,55 @@ func TestDrain(t *testing.T) {
 	w.expect(t)
 }
 
+// A drain that has nowhere to go since a node that does not answer still counts
+// says so, and goes on once that node is removed or there is another.
+func TestBlockedDrain(t *testing.T) {
+	w := newWorld(4, 1, 64<<20, on(2, 3, 4))
+	w.Settings.BalanceOff = true
+	w.Kill(1)
+	w.Now = w.Now.Add(time.Minute)
+	w.drain(4)
+	w.expect(t)
+	const want = "n4 is draining; n1 does not answer but counts as one of the 3 nodes that should hold replicas: " +
+		"bring it back or remove it, or add a node"
+	got := plan.Make(w.View()).Blocked
+	if len(got) != 1 || got[0].Kind != operator.Drain || got[0].Node != 4 || got[0].Range != 1 || got[0].Ranges != 3 || got[0].Reason != want {
+		t.Fatalf("got  %+v\nwant %s", got, want)
+	}
+	w.Nodes[0].Record.State = pontoonpb.NodeState_NODE_REMOVED
+	if got := plan.Make(w.View()); len(got.Operators) == 0 || len(got.Blocked) != 0 || got.Operators[0].Kind != operator.Drain {
+		t.Errorf("the node is removed: %+v", got)
+	}
+	w.Nodes[0].Record.State = pontoonpb.NodeState_NODE_ACTIVE
+	w.Nodes[0].Live = true
+	if got := plan.Make(w.View()); len(got.Operators) == 0 || len(got.Blocked) != 0 {
+		t.Errorf("the node is back: %+v", got)
+	}
+}
+
+// Who only waits for its turn is not blocked.
+func TestBusyIsNotBlocked(t *testing.T) {
+	w := newWorld(4, 8, 64<<20, on(2, 3, 4))
+	w.Settings.BalanceOff = true
+	w.Settings.MovesPerNode = 1
+	w.drain(4)
+	if got := plan.Make(w.View()); len(got.Operators) == 0 || len(got.Blocked) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A full disk is named.
+func TestBlockedByRoom(t *testing.T) {
+	w := newWorld(4, 1, 64<<20, on(2, 3, 4))
+	w.Settings.BalanceOff = true
+	w.drain(4)
+	v := w.View()
+	v.Nodes[0].DiskTotal, v.Nodes[0].DiskFree = 100<<30, 1<<30
+	if got := plan.Make(v).Blocked; len(got) != 1 || got[0].Reason != "n4 is draining; n1 has not enough room, or add a node" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // I2: a learner member holds nothing, nor does a full disk get anything.
 func TestI2Targets(t *testing.T) {
 	w := newWorld(6, 1, 64<<20, on(1, 2))
