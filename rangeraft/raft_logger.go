@@ -1,18 +1,17 @@
 package rangeraft
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 )
 
 // raftLogger shows raft's own messages: its routine at debug level, since a
 // node has many groups, its warnings as they are.
-type raftLogger struct{ l *slog.Logger }
+type raftLogger struct{ l rangeLogger }
 
 func (r raftLogger) log(level slog.Level, msg func() string) {
-	if r.l.Enabled(context.Background(), level) {
-		r.l.Log(context.Background(), level, msg())
+	if r.l.enabled(level) {
+		r.l.log(level, msg())
 	}
 }
 

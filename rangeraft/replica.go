@@ -1,7 +1,6 @@
 package rangeraft
 
 import (
-	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -21,7 +20,7 @@ type Replica struct {
 	s         *Store
 	id        proto.RangeID
 	replicaID proto.ReplicaID
-	log       *slog.Logger
+	log       rangeLogger
 	turn      turn // of the scheduler
 	inbox     inbox
 	written   writtenVote // of the log writer
@@ -114,11 +113,10 @@ func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (
 	pace := s.opts.pace(id)
 	r := &Replica{
 		s: s, id: id, replicaID: self, state: st,
-		log:     s.log.With(slog.Uint64("range", uint64(id))),
+		log:     rangeLogger{s.log, id},
 		lease:   leaderlease.NewLease(self, leaderlease.Duration(pace.timeout(), pace.tick, s.opts.ClockDriftPerMille)),
 		promise: leaderlease.NewPromise(pace.timeout(), s.started, bound),
 		pace:    pace, candidacy: candidacy{Election: leaderlease.NewElection(pace.timeout(), s.started)},
-		sending: map[proto.ReplicaID]*outgoing{},
 	}
 	r.counts.reset(st.Index, st.LiveKeys)
 	desc := store.Descriptor()

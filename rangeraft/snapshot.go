@@ -57,6 +57,9 @@ func (r *Replica) startSnapshot(m *raftpb.Message) {
 		return
 	}
 	o := &outgoing{index: proto.Index(m.GetSnapshot().GetMetadata().GetIndex())}
+	if r.sending == nil {
+		r.sending = map[proto.ReplicaID]*outgoing{}
+	}
 	r.sending[to] = o
 	r.s.background(func() {
 		err := r.s.sendSnapshot(r, node, m, o)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/node"
 	"github.com/pontoon-kv/pontoon/node/config"
+	"github.com/pontoon-kv/pontoon/node/rest"
 )
 
 // stopGrace bounds a clean stop: leaderships are handed over and requests in
@@ -93,6 +94,8 @@ func run(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
+	memory := rest.Start(cfg.Logger)
+	defer memory.Close()
 	var failure error
 	select {
 	case <-ctx.Done():
