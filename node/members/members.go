@@ -33,10 +33,14 @@ type Options struct {
 // Members carries changes of the membership out. Safe for concurrent use.
 type Members struct {
 	opts Options
+	// Settle's own: when it looked last, and since when leaving members that live
+	// hold nothing.
+	settled time.Time
+	emptied map[proto.NodeID]time.Time
 }
 
 // New returns the membership as changed from this node.
-func New(opts Options) *Members { return &Members{opts} }
+func New(opts Options) *Members { return &Members{opts: opts, emptied: map[proto.NodeID]time.Time{}} }
 
 // Nodes returns all records, removed ones too: as last read by this node, or
 // read now.
@@ -262,21 +266,35 @@ func (m *Members) Leave(ctx context.Context, id proto.NodeID) error {
 }
 
 // Settle removes the leaving members that died so that all ranges can do
-// without them. It is called beside the root range's leader.
+// without them, and those that answer but hang. It is called beside the root
+// range's leader, by one goroutine.
 func (m *Members) Settle(ctx context.Context) {
+	if time.Since(m.settled) > hungAfter {
+		clear(m.emptied) // another node looked meanwhile, and saw what is not known here
+	}
+	m.settled = time.Now()
 	for _, r := range m.opts.Cache.Nodes() {
 		id := proto.NodeID(r.NodeId)
-		if !r.Leaving || r.State == pontoonpb.NodeState_NODE_REMOVED || m.opts.Observer.Live(id) {
+		if !r.Leaving || r.State == pontoonpb.NodeState_NODE_REMOVED {
+			delete(m.emptied, id)
 			continue
 		}
-		err := m.quorate(ctx, id)
-		if err == nil {
-			err = m.bury(ctx, id)
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := m.settle(ctx, id); err != nil && ctx.Err() == nil {
 			m.opts.Logger.Debug("leaving node not removed yet", "node", r.NodeId, "error", err)
 		}
 	}
+}
+
+func (m *Members) settle(ctx context.Context, id proto.NodeID) error {
+	if m.opts.Observer.Live(id) {
+		if hung, err := m.hung(ctx, id); err != nil || !hung {
+			return err
+		}
+		m.opts.Logger.Warn("node does not take its leave, and is removed without", "node", uint64(id))
+	} else if err := m.quorate(ctx, id); err != nil {
+		return err
+	}
+	return m.bury(ctx, id)
 }
 
 // TakeLeave removes this node if it is to leave and holds nothing: farewell is
