@@ -152,6 +152,38 @@ func TestSendBacksOff(t *testing.T) {
 	})
 }
 
+// election has no leader until a moment.
+type election struct{ until time.Time }
+
+func (e election) Call(context.Context, proto.NodeID, *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
+	if time.Now().Before(e.until) {
+		return nil, proto.NotLeader(0)
+	}
+	return &pontoonpb.RangeReply{}, nil
+}
+
+// A leader is found a fraction of the time late that it took to become one, so
+// that the gap of a hand-over does not grow by a wait that doubled too often.
+func TestSendComesBackSoon(t *testing.T) {
+	for _, gap := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 600 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			for range 50 {
+				began := time.Now()
+				sender := router.NewSender(rangecache.New(rangeAt(7, 1, "a", "z")), &script{}, election{began.Add(gap)})
+				op := &pontoonpb.RangeOp{
+					Span: &pontoonpb.Span{Start: []byte("b"), End: []byte("c")}, Op: &pontoonpb.RangeOp_Read{Read: &pontoonpb.ReadOp{}},
+				}
+				if _, err := sender.Send(t.Context(), op); err != nil {
+					t.Fatal(err)
+				}
+				if late := time.Since(began) - gap; late > gap/4+time.Millisecond {
+					t.Errorf("found %v after a gap of %v", late, gap)
+				}
+			}
+		})
+	}
+}
+
 // lateDirectory still says what was before a split, then what is.
 type lateDirectory struct {
 	answers []*pontoonpb.Descriptor

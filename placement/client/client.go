@@ -50,6 +50,7 @@ type Client struct {
 	close   context.CancelFunc
 	wg      sync.WaitGroup
 	wake    chan struct{} // work, or a change in what is in flight
+	advised chan struct{} // advice came
 
 	// answering is held while callers are answered, so that they are answered
 	// in order (I2). Taken before mu.
@@ -102,7 +103,7 @@ func New(opts Options) (*Client, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Client{
 		opts: opts, metrics: newMetrics(opts.Registerer), closed: ctx, close: cancel,
-		wake: make(chan struct{}, 1), epochs: Epochs{Floor: proto.NeverCompacted},
+		wake: make(chan struct{}, 1), advised: make(chan struct{}, 1), epochs: Epochs{Floor: proto.NeverCompacted},
 	}
 	c.seen.Store(int64(proto.FirstRevision))
 	c.floor.Store(int64(proto.NeverCompacted))

@@ -268,6 +268,47 @@ func TestTimeout(t *testing.T) {
 	})
 }
 
+// late is a sequencer that is not one until it is elected.
+type late struct{ leads atomic.Bool }
+
+func (l *late) Leading() bool { return l.leads.Load() }
+
+func (l *late) Serve(_ context.Context, a *pontoonpb.SequenceAsk) (*pontoonpb.SequenceReply, error) {
+	return &pontoonpb.SequenceReply{Sequence: a.Sequence, Term: 7, First: 2, Read: 1,
+		Epochs: &pontoonpb.Epochs{Floor: int64(proto.NeverCompacted)}}, nil
+}
+
+// A node that gains the sequencer asks it at once, however long it would have
+// waited before it looked again.
+func TestRedirectEndsThePause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &late{}
+		c, err := client.New(client.Options{
+			Node: 1, Boot: 1, Local: l, Roots: func() []proto.NodeID { return nil }, MaxBackoff: time.Hour, Timeout: time.Hour,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Start()
+		defer c.Close()
+		answered := make(chan time.Time, 1)
+		c.Ask(1, func(g client.Grant, err error) {
+			if g.First != 2 || err != nil {
+				t.Errorf("%+v, %v", g, err)
+			}
+			answered <- time.Now()
+		})
+		time.Sleep(time.Minute) // pauses are 5 s long now
+		synctest.Wait()
+		l.leads.Store(true)
+		elected := time.Now()
+		c.Redirect(1)
+		if waited := (<-answered).Sub(elected); waited > time.Millisecond {
+			t.Errorf("answered %v after the election", waited)
+		}
+	})
+}
+
 // Close answers whoever waits, and whoever comes later.
 func TestClose(t *testing.T) {
 	c, err := client.New(client.Options{

@@ -29,7 +29,8 @@ type Options struct {
 	// replica is tried. Default 500 ms, the election timeout of the root range.
 	ReplyTimeout time.Duration
 	// MaxBackoff bounds the pause between tries to find the leader. Default
-	// 40 ms; the first is 5 ms.
+	// 20 ms; the first is 5 ms. A node asks once for all that waits on it, and
+	// every write of the cluster waits for it.
 	MaxBackoff time.Duration
 	// OpenTimeout is how long a stream to a replica may take to open. Default
 	// 150 ms.
@@ -54,7 +55,7 @@ func (o *Options) defaults() error {
 		o.ReplyTimeout = 500 * time.Millisecond
 	}
 	if o.MaxBackoff <= 0 {
-		o.MaxBackoff = 40 * time.Millisecond
+		o.MaxBackoff = 20 * time.Millisecond
 	}
 	if o.OpenTimeout <= 0 {
 		o.OpenTimeout = 150 * time.Millisecond

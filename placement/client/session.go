@@ -34,7 +34,7 @@ func (c *Client) run() {
 			c.talk(s, node)
 		}
 		s.cancel()
-		hint = c.advised(s)
+		hint = c.whom(s.hint)
 		if s.served {
 			misses, refused = 0, 0
 			continue
@@ -48,6 +48,7 @@ func (c *Client) run() {
 			hint = 0
 		}
 		c.pause(min(firstBackoff<<min(misses, 10), c.opts.MaxBackoff))
+		hint = c.whom(hint)
 	}
 }
 
@@ -57,16 +58,19 @@ func (c *Client) Redirect(leader proto.NodeID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.advice = leader
+	select {
+	case c.advised <- struct{}{}: // no pause is needed any more
+	default:
+	}
 	if s := c.session; s != nil && s.node != leader {
 		s.cancel()
 	}
 }
 
-// advised returns whom to try after a session.
-func (c *Client) advised(s *session) proto.NodeID {
+// whom returns whom to try next: who is said to lead now, else the hint.
+func (c *Client) whom(hint proto.NodeID) proto.NodeID {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	hint := s.hint
 	if c.advice != 0 {
 		hint, c.advice = c.advice, 0
 	}
@@ -129,6 +133,7 @@ func (c *Client) pause(d time.Duration) {
 	defer t.Stop()
 	select {
 	case <-t.C:
+	case <-c.advised:
 	case <-c.closed.Done():
 	}
 }
