@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"time"
+
 	"github.com/cockroachdb/pebble/v2"
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -74,7 +76,10 @@ func (b *Batch) Commit(sync bool) error {
 			err = b.e.Sync()
 		}
 	} else {
-		err = wrap("commit", b.b.Commit(opts))
+		began := time.Now()
+		if err = wrap("commit", b.b.Commit(opts)); err == nil {
+			b.e.metrics.committed(sync, time.Since(began))
+		}
 	}
 	if err == nil {
 		for _, id := range b.order {

@@ -138,7 +138,11 @@ func (p *dropPass) step(limit int) (cost dropCost, over bool, err error) {
 	if err := b.Set(key, appendDropState(nil, &p.state), nil); err != nil {
 		return cost, false, wrap("drop", err)
 	}
-	return cost, over, wrap("drop", b.Commit(pebble.NoSync))
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return cost, false, wrap("drop", err)
+	}
+	p.e.metrics.dropped.Add(float64(cost.dropped))
+	return cost, over, nil
 }
 
 // walk collects what to drop from span. It stops only between keys, so that

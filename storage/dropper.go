@@ -154,10 +154,15 @@ func (d *Dropper) drop(id proto.RangeID) error {
 	if err != nil || p == nil {
 		return err
 	}
+	began := time.Now()
 	for {
 		cost, over, err := p.step(dropStep)
-		if err != nil || over {
+		if err != nil {
 			return err
+		}
+		if over {
+			d.e.metrics.dropDone(time.Since(began))
+			return nil
 		}
 		pause := time.Duration(cost.dropped+cost.examined/examineDiscount) * time.Second / time.Duration(d.rate)
 		t := time.NewTimer(pause)

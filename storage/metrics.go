@@ -3,6 +3,7 @@ package storage
 import (
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +13,11 @@ import (
 // metrics of one engine: what pebble counts, read when scraped.
 type metrics struct {
 	stalls  prometheus.Counter
+	commits prometheus.Histogram // without a sync: what was applied
+	appends prometheus.Histogram // with a sync: the raft log
+	dropped prometheus.Counter
+	passes  prometheus.Histogram // of dropping, milliseconds as in etcd
+	passed  prometheus.Gauge     // when the last one ended
 	engine  *engineCollector
 	flushes atomic.Int64
 }
@@ -21,6 +27,40 @@ func newMetrics() *metrics {
 		stalls: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pontoon_storage_write_stalls_total", Help: "Times that writes had to wait for flushes or compactions.",
 		}),
+		commits: seconds("commit_seconds", "Time of committing one batch of applied entries, which is not synced."),
+		appends: seconds("append_seconds", "Time of committing one batch of raft log appends, its sync included."),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pontoon_storage_versions_dropped_total", Help: "Versions below the compaction floor that were dropped.",
+		}),
+		passes: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pontoon_storage_drop_pass_milliseconds", Help: "Time of one pass of dropping over a range, its pauses included.",
+			Buckets: prometheus.ExponentialBuckets(100, 2, 14),
+		}),
+		passed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pontoon_storage_last_drop_timestamp_seconds", Help: "When a pass of dropping ended last, unix time; 0: none since the start.",
+		}),
+	}
+}
+
+// dropDone notes a pass of dropping.
+func (m *metrics) dropDone(took time.Duration) {
+	m.passes.Observe(float64(took.Milliseconds()))
+	m.passed.SetToCurrentTime()
+}
+
+// seconds has the buckets of etcd's disk histograms.
+func seconds(name, help string) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "pontoon_storage_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+	})
+}
+
+// committed notes one batch.
+func (m *metrics) committed(sync bool, took time.Duration) {
+	if sync {
+		m.appends.Observe(took.Seconds())
+	} else {
+		m.commits.Observe(took.Seconds())
 	}
 }
 
@@ -39,7 +79,7 @@ func (m *metrics) listener(log *slog.Logger) *pebble.EventListener {
 }
 
 func (m *metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.stalls, m.engine}
+	return []prometheus.Collector{m.stalls, m.commits, m.appends, m.dropped, m.passes, m.passed, m.engine}
 }
 
 func (m *metrics) register(r prometheus.Registerer, e *Engine) error {
@@ -83,6 +123,7 @@ func counter(name, help string, of func(*pebble.Metrics) float64) figure {
 
 var figures = []figure{
 	gauge("disk_bytes", "Disk space in use by the engine.", func(m *pebble.Metrics) float64 { return float64(m.DiskSpaceUsage()) }),
+	gauge("snapshots", "Views of the engine that are held open by reads that take long.", func(m *pebble.Metrics) float64 { return float64(m.Snapshots.Count) }),
 	gauge("read_amplification", "Tables a read may have to look into.", func(m *pebble.Metrics) float64 { return float64(m.ReadAmp()) }),
 	gauge("l0_sublevels", "Overlapping runs of tables in the first level.", func(m *pebble.Metrics) float64 { return float64(m.Levels[0].Sublevels) }),
 	gauge("compaction_debt_bytes", "Bytes that compactions have to move.", func(m *pebble.Metrics) float64 { return float64(m.Compact.EstimatedDebt) }),
