@@ -2,6 +2,7 @@ package rangeraft
 
 import (
 	"log/slog"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -27,6 +28,9 @@ type applied struct {
 // a merge ends a batch.
 // Then it tells whoever waits for what became visible.
 func (r *Replica) apply(entries []*raftpb.Entry) {
+	began := time.Now()
+	r.s.metrics.committed.Add(float64(len(entries)))
+	defer func() { r.s.metrics.tookToApply(time.Since(began)) }()
 	batch := r.s.opts.Engine.NewBatch()
 	var done []applied
 	drop := false

@@ -77,7 +77,7 @@ func Open(opts Options) (*Store, error) {
 	var err error
 	s.transport, err = transport.New(transport.Options{
 		NodeID: opts.NodeID, ClusterID: opts.ClusterID, Peers: opts.Peers, Handler: wire{s}, Logger: opts.Logger,
-		SnapshotBytesPerSecond: opts.SnapshotBytesPerSecond,
+		SnapshotBytesPerSecond: opts.SnapshotBytesPerSecond, OnSendFailure: s.metrics.sendFailed,
 	})
 	if err != nil {
 		return nil, err
@@ -180,9 +180,13 @@ func (s *Store) tick() {
 	every := int(s.opts.TickInterval / root)
 	ticker := time.NewTicker(root)
 	defer ticker.Stop()
+	last := time.Now()
 	for n := 1; ; n++ {
 		select {
 		case <-ticker.C:
+			now := time.Now()
+			s.metrics.ticked(now.Sub(last), s.opts.TickInterval, s.closing.leading)
+			last = now
 			if n%every == 0 {
 				s.tickAll(n / every)
 			} else if r := s.replica(proto.RootRange); r != nil {

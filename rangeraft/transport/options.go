@@ -16,6 +16,11 @@ type Options struct {
 	Handler   Handler
 	Logger    *slog.Logger
 
+	// OnSendFailure is called when a raft message to a node was dropped or the
+	// stream of such messages broke or could not be opened. It must not block.
+	// Nil: nobody listens.
+	OnSendFailure func(to proto.NodeID)
+
 	// RaftQueue bounds raft messages waiting for one node. Default 8192.
 	RaftQueue int
 	// RaftQueueBytes bounds their bytes. Default 64 MiB.
@@ -38,6 +43,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnSendFailure == nil {
+		o.OnSendFailure = func(proto.NodeID) {}
 	}
 	positive(&o.RaftQueue, 8192)
 	positive(&o.RaftQueueBytes, 64<<20)

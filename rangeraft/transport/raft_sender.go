@@ -39,6 +39,9 @@ func (s *raftSender) send(m *pontoonpb.RaftMessage) bool {
 	}
 	s.mu.Unlock()
 	s.signal()
+	if full {
+		s.t.opts.OnSendFailure(s.to)
+	}
 	return !full
 }
 
@@ -104,6 +107,7 @@ func (s *raftSender) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		s.t.opts.OnSendFailure(s.to)
 		if sent {
 			retry.reset()
 			s.t.opts.Logger.Warn("raft stream broken", slog.Uint64("node", uint64(s.to)), slog.Any("error", err))
