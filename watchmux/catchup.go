@@ -33,6 +33,7 @@ func (s *Service) enqueueLocked(t *task) {
 		return
 	}
 	t.queued = true
+	s.metrics.behind.Inc()
 	s.readyLocked(t)
 }
 
@@ -64,16 +65,22 @@ func (s *Service) work() {
 	}
 }
 
+// settledLocked takes a task from the workers.
+func (s *Service) settledLocked(t *task) {
+	t.queued = false
+	s.metrics.behind.Dec()
+}
+
 // afterRoundLocked decides how a task goes on.
 func (s *Service) afterRoundLocked(t *task, err error) {
 	var re *proto.RangeError
 	switch {
 	case t.w.Over() || t.w.Live() || t.st.ctx.Err() != nil:
-		t.queued = false
+		s.settledLocked(t)
 	case errors.As(err, &re) && re.Code == pontoonpb.RangeErrorCode_BELOW_FLOOR:
 		s.metrics.compacted.Inc()
 		s.kernel.Compact(t.w, proto.Revision(re.Floor))
-		t.queued = false
+		s.settledLocked(t)
 	case err != nil:
 		t.retry = min(max(2*t.retry, firstRetry), lastRetry/4)
 		if re != nil && re.Code == pontoonpb.RangeErrorCode_RANGE_MISMATCH {

@@ -7,6 +7,7 @@ type metrics struct {
 	streams   prometheus.Gauge
 	watchers  prometheus.Gauge
 	feeds     prometheus.Gauge
+	behind    prometheus.Gauge
 	events    prometheus.Counter
 	rehomed   prometheus.Counter
 	spilled   prometheus.Counter
@@ -26,6 +27,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		streams:   gauge("streams", "Open watch streams of clients."),
 		watchers:  gauge("watchers", "Watchers of all streams."),
 		feeds:     gauge("feeds", "Range feeds that this gateway keeps."),
+		behind:    gauge("watchers_behind", "Watchers that catch up from history."),
 		events:    counter("events_sent_total", "Events sent to clients."),
 		rehomed:   counter("feeds_resumed_total", "Feeds that ended and were opened again."),
 		spilled:   counter("watchers_spilled_total", "Live watchers that fell behind and catch up from history."),
@@ -34,7 +36,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		compacted: counter("watchers_compacted_total", "Watchers ended because their revision was compacted."),
 	}
 	if r != nil {
-		r.MustRegister(m.streams, m.watchers, m.feeds, m.events, m.rehomed, m.spilled, m.pages, m.pushes, m.compacted)
+		r.MustRegister(m.streams, m.watchers, m.feeds, m.behind, m.events, m.rehomed, m.spilled, m.pages, m.pushes, m.compacted)
 	}
 	return m
 }

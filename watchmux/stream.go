@@ -71,6 +71,10 @@ func (st *stream) serve() error {
 	st.s.mu.Lock()
 	st.s.metrics.watchers.Sub(float64(st.group.Len()))
 	st.s.kernel.CloseGroup(st.group)
+	for _, t := range st.parked { // nobody brings them back
+		st.s.settledLocked(t)
+	}
+	st.parked = nil
 	st.s.afterLocked()
 	st.s.mu.Unlock()
 	return streamError(context.Cause(st.ctx))

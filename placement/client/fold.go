@@ -95,6 +95,9 @@ func (c *Client) take(s *session, r *pontoonpb.SequenceReply) bool {
 	c.metrics.latency.Observe(time.Since(m.sent).Seconds())
 	answerGrants(m, r)
 	if m.reads != nil {
+		if time.Since(m.reads.since) > slowRead {
+			c.metrics.slow.Inc()
+		}
 		m.reads.read = Read{
 			Revision: proto.Revision(r.Read), Floor: proto.Revision(r.Epochs.GetFloor()),
 			AuthEpoch: r.Epochs.GetAuth(), AlarmEpoch: r.Epochs.GetAlarm(),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 )
@@ -50,6 +51,17 @@ func (e *events) tell(n *memberlist.Node, state State) {
 		e.opts.Logger.Info("node is "+string(state), "node", uint64(m.Node), "name", m.Meta.Name)
 	}
 	e.opts.OnChange(m)
+}
+
+// pings passes on how long probes took.
+type pings Gossip
+
+func (p *pings) AckPayload() []byte { return nil }
+
+func (p *pings) NotifyPingComplete(other *memberlist.Node, rtt time.Duration, _ []byte) {
+	if m, ok := memberOf(other, Live); ok {
+		p.opts.OnPing(m.Node, rtt)
+	}
 }
 
 // logWriter turns memberlist's lines into slog records. Its warnings are about

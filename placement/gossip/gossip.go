@@ -47,6 +47,9 @@ type Options struct {
 	// OnChange is called when a node joins, changes its meta or state. It must
 	// not block. Nil: nobody listens.
 	OnChange func(Member)
+	// OnPing is called with the round trip of a probe that was answered. It must
+	// not block. Nil: nobody listens.
+	OnPing func(proto.NodeID, time.Duration)
 	// ProbeInterval is how often a node is probed. Default 500 ms.
 	ProbeInterval time.Duration
 	// ProbeTimeout bounds one probe. Default 200 ms.
@@ -63,6 +66,9 @@ func (o *Options) defaults() error {
 	}
 	if o.OnChange == nil {
 		o.OnChange = func(Member) {}
+	}
+	if o.OnPing == nil {
+		o.OnPing = func(proto.NodeID, time.Duration) {}
 	}
 	if o.ProbeInterval <= 0 {
 		o.ProbeInterval = 500 * time.Millisecond
@@ -127,6 +133,7 @@ func (g *Gossip) config() *memberlist.Config {
 	c.EnableCompression = false
 	c.Delegate = (*delegate)(g)
 	c.Events = (*events)(g)
+	c.Ping = (*pings)(g)
 	c.Logger = log.New(&logWriter{g.opts.Logger}, "", 0)
 	return c
 }
