@@ -40,7 +40,12 @@ func (g Guard) admit(ctx context.Context) error {
 	if to := nodeIn(ctx, toKey); to != 0 && to != g.Self {
 		return status.Errorf(codes.FailedPrecondition, "this is node %x, not %x", uint64(g.Self), uint64(to))
 	}
-	return g.check(From(ctx))
+	from := From(ctx)
+	if err := g.check(from); err != nil {
+		return err
+	}
+	attribute(ctx, from)
+	return nil
 }
 
 func (g Guard) check(from proto.NodeID) error {

@@ -36,6 +36,8 @@ type Options struct {
 	// OnRefused is called when a peer refuses this node for having been removed
 	// from the cluster. It must not block. Nil: nobody listens.
 	OnRefused func()
+	// Traffic counts what passes over the connections. Nil: nothing is counted.
+	Traffic *Traffic
 }
 
 // Peers is safe for concurrent use.
@@ -126,7 +128,15 @@ func (p *Peers) dial(target string, to proto.NodeID) (*grpc.ClientConn, error) {
 		grpc.WithInitialConnWindowSize(4 << 20),
 		grpc.WithReadBufferSize(128 << 10),
 		grpc.WithWriteBufferSize(128 << 10),
-	}, identify(p.opts, to), p.opts.Dial)...)
+	}, identify(p.opts, to), p.opts.Traffic.dialed(to), p.opts.Dial)...)
+}
+
+// Up reports whether there is a connection to a node that works.
+func (p *Peers) Up(id proto.NodeID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	peer := p.peers[id]
+	return peer != nil && peer.conn != nil && peer.conn.GetState() == connectivity.Ready
 }
 
 // Retry connects to a node at once, because it is known to be there, and waits
@@ -156,6 +166,7 @@ func (p *Peers) Remove(id proto.NodeID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gone[id] = true
+	p.opts.Traffic.forget(id)
 	if old, known := p.peers[id]; known {
 		if old.conn != nil {
 			old.conn.Close()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -150,4 +151,79 @@ func TestRemovedPeerHasNoAddress(t *testing.T) {
 	if _, err := p.Conn(1); err == nil || len(p.Nodes()) != 1 {
 		t.Errorf("still reachable: %v, %v", p.Nodes(), err)
 	}
+}
+
+// Both ends count what passes between them, as bytes of the other one.
+func TestTrafficIsCountedOnBothEnds(t *testing.T) {
+	reg := [2]*prometheus.Registry{prometheus.NewRegistry(), prometheus.NewRegistry()}
+	here, there := NewTraffic(reg[0]), NewTraffic(reg[1])
+	s := &server{frames: make(chan struct{}, 100)}
+	guard := Guard{Self: 1, Removed: func(proto.NodeID) bool { return false }}
+	g := grpc.NewServer(guard.Options()...)
+	pontoonpb.RegisterPeerServer(g, s)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go g.Serve(there.Listener(l))
+	defer g.Stop()
+
+	p := New(Options{Self: 7, Dial: plain(), Traffic: here})
+	if err := p.Set(1, "http://"+l.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := p.Conn(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := pontoonpb.NewPeerClient(conn).Raft(t.Context(), grpc.WaitForReady(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const frames, size = 10, 10_000
+	for range frames {
+		if err := stream.Send(&pontoonpb.RaftFrame{Messages: []*pontoonpb.RaftMessage{{Message: make([]byte, size)}}}); err != nil {
+			t.Fatal(err)
+		}
+		<-s.frames
+	}
+	if !p.Up(1) || p.Up(2) {
+		t.Errorf("up: %v, %v", p.Up(1), p.Up(2))
+	}
+	sent, received := series(t, reg[0], "pontoon_peer_sent_bytes_total", "1"), series(t, reg[1], "pontoon_peer_received_bytes_total", "7")
+	if sent < frames*size || sent > frames*size*3/2 {
+		t.Errorf("sent %v bytes for %d frames of %d", sent, frames, size)
+	}
+	// The first frame may come with the call that says whose connection it is.
+	if received < (frames-2)*size || received > sent {
+		t.Errorf("received %v bytes of %v", received, sent)
+	}
+	if back := series(t, reg[0], "pontoon_peer_received_bytes_total", "1"); back == 0 {
+		t.Error("nothing came back")
+	}
+	p.Close()
+	if n := series(t, reg[0], "pontoon_peer_disconnects_total", "1"); n != 1 {
+		t.Errorf("%v disconnects", n)
+	}
+	p.Remove(1)
+	if n := series(t, reg[0], "pontoon_peer_sent_bytes_total", "1"); n != 0 {
+		t.Errorf("a removed node is still counted: %v", n)
+	}
+}
+
+// series returns a counter by its only label, 0 if there is none.
+func series(t *testing.T, reg *prometheus.Registry, name, label string) float64 {
+	t.Helper()
+	all, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range all {
+		for _, m := range f.Metric {
+			if f.GetName() == name && m.Label[0].GetValue() == label {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
 }
