@@ -19,6 +19,7 @@ import (
 	"github.com/pontoon-kv/pontoon/node/gateway"
 	"github.com/pontoon-kv/pontoon/node/httpapi"
 	"github.com/pontoon-kv/pontoon/node/members"
+	"github.com/pontoon-kv/pontoon/node/metrics"
 	"github.com/pontoon-kv/pontoon/node/peers"
 	"github.com/pontoon-kv/pontoon/node/secure"
 	"github.com/pontoon-kv/pontoon/node/serve"
@@ -44,7 +45,7 @@ func engineDir(dataDir string) string { return filepath.Join(dataDir, "engine") 
 // openStore builds the store and what it leans on.
 func (n *Node) openStore(fresh bool) (err error) {
 	n.announcer = newAnnouncer(n)
-	n.peers = peers.New(peers.Options{Self: n.members.Self, Dial: peerDial(n.peerCreds), OnRefused: n.announcer.refused})
+	n.peers = peers.New(peers.Options{Self: n.members.Self, Dial: peerDial(n.peerCreds), OnRefused: n.announcer.refused, Traffic: n.traffic})
 	n.onClose(n.peers.Close)
 	for _, m := range n.members.Members {
 		if m.Removed {
@@ -149,6 +150,8 @@ func (n *Node) buildGateway(cache *rangecache.Cache, calls *calls, home *leasesv
 	n.onClose(n.compactor.close)
 	n.refresher = &refresher{sequencer: n.sequencer, numbers: n.numbers, store: n.store, interval: n.cfg.HeartbeatInterval}
 	n.onClose(n.refresher.close)
+	n.leaders = &leaderWatch{leader: n.rootLeader, interval: n.cfg.HeartbeatInterval}
+	n.onClose(n.leaders.close)
 	n.near = &replicas{self: n.members.Self, store: n.store, sender: n.sender, cache: cache}
 }
 
@@ -171,7 +174,8 @@ func (n *Node) build(context.Context) (err error) {
 		return err
 	}
 	n.gossip, err = gossip.New(gossip.Options{
-		Node: n.members.Self, Peers: n.peers, Meta: n.meta, Seeds: n.seeds, OnChange: n.gossipChanged, Logger: n.cfg.Logger,
+		Node: n.members.Self, Peers: n.peers, Meta: n.meta, Seeds: n.seeds, OnChange: n.gossipChanged,
+		OnPing: n.traffic.RoundTrip, Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -223,13 +227,15 @@ func (n *Node) serve() {
 	n.serving = newServing(n)
 	view := clusterView{Sender: n.sender, node: n, dir: n.directory}
 	header := n.header()
+	n.rpcs = metrics.NewRPC(n.registry, n.cfg.Metrics == "extensive")
 	client := grpc.NewServer(slices.Concat(
-		serve.ClientOptions(n.cfg.MaxRequestBytes), []grpc.ServerOption{
+		serve.ClientOptions(n.cfg.MaxRequestBytes), n.rpcs.Options(), []grpc.ServerOption{
 			grpc.Creds(secure.Accepted(serve.Unwrap)), grpc.ChainUnaryInterceptor(n.guard.AdminService),
 		}, n.tracer.ServerOptions(), answered{n.kv.Observe}.options())...)
 	now := func() *pb.ResponseHeader { return header.Header(int64(n.numbers.Seen())) }
 	guarded := concurrency.Services{
-		KV: n.guard.KV(n.kv, n.leases), Lease: n.guard.Lease(n.leases), Watch: n.guard.Watch(n.watch, now),
+		KV:    metrics.NewKV(n.registry, n.guard.KV(n.kv, n.leases)),
+		Lease: metrics.NewLease(n.registry, n.guard.Lease(n.leases)), Watch: n.guard.Watch(n.watch, now),
 	}
 	pb.RegisterKVServer(client, guarded.KV)
 	pb.RegisterWatchServer(client, guarded.Watch)
@@ -244,6 +250,7 @@ func (n *Node) serve() {
 	pontoonpb.RegisterAdminServer(client, &admin.Server{Cluster: view})
 	healthpb.RegisterHealthServer(client, n.health)
 	reflection.Register(client)
+	n.rpcs.Know(client.GetServiceInfo())
 
 	guard := peers.Guard{Self: n.members.Self, Removed: n.roster.Removed, Reason: members.Removed}
 	peer := grpc.NewServer(slices.Concat(
@@ -254,7 +261,8 @@ func (n *Node) serve() {
 	n.servers = serve.NewServers(n.cfg.Logger)
 	n.servers.Peers(peer, n.peerListeners)
 	n.servers.Both(client, httpapi.New(httpapi.Options{
-		Probe: probe{n}, Ranges: localRanges{n.store, n}, Gatherer: n.registry, Pprof: n.cfg.EnablePprof, Timeout: probeTimeout, Gateway: n.gateway,
+		Probe: probe{n}, Ranges: localRanges{n.store, n}, Counts: metrics.NewHealth(n.registry),
+		Gatherer: metrics.NewGatherer(n.registry, n), Registerer: n.registry, Pprof: n.cfg.EnablePprof, Timeout: probeTimeout, Gateway: n.gateway,
 	}), n.clientListeners, n.serving.may)
 	n.servers.Pipe(client, n.gateway.Listener())
 	n.endStreams = func() { // they would outlast any grace

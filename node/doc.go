@@ -12,5 +12,5 @@
 // stops. Sub-packages: config (settings), membership (who belongs to the
 // cluster), peers (connections), serve (listeners), api (Cluster and
 // Maintenance), admin (the command line's service), httpapi (plain HTTP),
-// tracing.
+// metrics (etcd's names), tracing.
 package node

@@ -17,6 +17,7 @@ import (
 	"github.com/pontoon-kv/pontoon/node/gateway"
 	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/membership"
+	"github.com/pontoon-kv/pontoon/node/metrics"
 	"github.com/pontoon-kv/pontoon/node/peers"
 	"github.com/pontoon-kv/pontoon/node/secure"
 	"github.com/pontoon-kv/pontoon/node/serve"
@@ -40,6 +41,8 @@ type Node struct {
 	boot     uint64              // random, tells lives of the process apart
 	registry *prometheus.Registry
 	tracer   *tracing.Tracer
+	rpcs     *metrics.RPC // of clients
+	traffic  *peers.Traffic
 
 	engine    *storage.Engine
 	peers     *peers.Peers
@@ -57,6 +60,7 @@ type Node struct {
 	leases    *leasesvc.Service
 	compactor *compactor
 	refresher *refresher
+	leaders   *leaderWatch
 	near      *replicas
 	placement *driver.Driver
 
@@ -111,6 +115,10 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if n.peerListeners, err = serve.Listen(n.cfg.ListenPeerURLs, encrypter(n.peerTLS)); err != nil {
 		return err
 	}
+	n.traffic = peers.NewTraffic(n.registry)
+	for i, l := range n.peerListeners {
+		n.peerListeners[i] = n.traffic.Listener(l)
+	}
 	n.onClose(func() { serve.CloseListeners(n.peerListeners) })
 	if n.tracer, err = tracing.Open(ctx, n.cfg.TracingEndpoint, n.cfg.Name); err != nil {
 		return err
@@ -158,6 +166,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.gossip.Start()
 	n.compactor.start()
 	n.refresher.start()
+	n.leaders.start()
 	n.roster.Start()
 	n.announcer.start()
 	n.custodian.start()

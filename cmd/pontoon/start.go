@@ -74,6 +74,7 @@ func startFlags(f *pflag.FlagSet, cfg *config.Config) {
 	f.IntVar(&cfg.BcryptCost, "bcrypt-cost", cfg.BcryptCost, "cost of hashing passwords, 4 to 31")
 	f.Int64Var(&cfg.CacheBytes, "cache-bytes", cfg.CacheBytes, "memory for the engine's block cache, bytes")
 	f.BoolVar(&cfg.EnablePprof, "enable-pprof", cfg.EnablePprof, "serve /debug/pprof on the client port")
+	f.StringVar(&cfg.Metrics, "metrics", cfg.Metrics, "basic, or extensive: histograms of gRPC, too")
 	f.StringVar(&cfg.TracingEndpoint, "tracing-endpoint", "", "OTLP gRPC collector, host:port; empty: no tracing")
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
 
-// defaultQuota is what etcd reports when no quota was set, bytes.
-const defaultQuota = 2 << 30
+// DefaultQuota is what etcd reports when no quota was set, bytes.
+const DefaultQuota = 2 << 30
 
 // Maintenance is etcd's Maintenance service.
 type Maintenance struct {
@@ -38,7 +38,7 @@ func (m *Maintenance) Status(context.Context, *pb.StatusRequest) (*pb.StatusResp
 		StorageVersion: version.Storage,
 		DbSize:         total,
 		DbSizeInUse:    inUse,
-		DbSizeQuota:    defaultQuota,
+		DbSizeQuota:    DefaultQuota,
 		RaftTerm:       uint64(m.Header.Term()),
 		DowngradeInfo:  &pb.DowngradeInfo{},
 	}

@@ -103,6 +103,15 @@ func (g *Guard) Current(ctx context.Context) (*Rules, error) {
 	}
 }
 
+// Revision is etcd's auth revision as of the rules read last, 0 before the
+// first. It does not block.
+func (g *Guard) Revision() uint64 {
+	if r := g.rules.Load(); r != nil {
+		return r.store.Revision()
+	}
+	return 0
+}
+
 func (g *Guard) reload(ctx context.Context) error {
 	if r := g.rules.Load(); r != nil && r.epoch >= g.seq.AuthEpoch() {
 		return nil // somebody else did

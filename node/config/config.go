@@ -78,6 +78,7 @@ type Config struct {
 
 	CacheBytes      int64  // engine block cache
 	EnablePprof     bool   // serve /debug/pprof on the client port
+	Metrics         string // "basic" or "extensive"
 	TracingEndpoint string // OTLP gRPC host:port; empty: tracing off
 
 	Logger *slog.Logger
@@ -109,6 +110,7 @@ func Default() Config {
 		BcryptCost:                  DefaultBcryptCost,
 		CacheBytes:                  64 << 20,
 		EnablePprof:                 true,
+		Metrics:                     "basic",
 		Logger:                      slog.Default(),
 	}
 }
@@ -216,6 +218,8 @@ func (c *Config) checkNumbers() error {
 			c.ElectionTimeout.Milliseconds(), maxElection.Milliseconds())
 	case c.MaxRequestBytes == 0:
 		return errors.New("--max-request-bytes must be >0")
+	case c.Metrics != "basic" && c.Metrics != "extensive":
+		return fmt.Errorf("--metrics must be basic or extensive (set to %q)", c.Metrics)
 	case c.MaxTxnOps == 0:
 		return errors.New("--max-txn-ops must be >0")
 	case c.WatchProgressNotifyInterval < minProgressNotify:

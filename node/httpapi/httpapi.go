@@ -31,14 +31,23 @@ type Probe interface {
 	Read(ctx context.Context, serializable bool) error
 }
 
+// Counts is told what probes were answered. It must not block.
+type Counts interface {
+	Probed(ok bool)                     // of /health
+	Checked(kind, name string, ok bool) // a check of /livez or /readyz
+}
+
 // Options of the handler.
 type Options struct {
 	Probe    Probe
+	Counts   Counts // nil: nobody counts
 	Gatherer prometheus.Gatherer
-	Pprof    bool
-	Timeout  time.Duration // of one probe read
-	Gateway  http.Handler  // of /v3/; nil: not served
-	Ranges   Ranges        // of /debug/ranges
+	// Registerer takes the counts of /metrics itself. Nil: nobody counts.
+	Registerer prometheus.Registerer
+	Pprof      bool
+	Timeout    time.Duration // of one probe read
+	Gateway    http.Handler  // of /v3/; nil: not served
+	Ranges     Ranges        // of /debug/ranges
 }
 
 // New returns the handler of all paths.
@@ -49,7 +58,7 @@ func New(o Options) http.Handler {
 	mux.HandleFunc("/health", h.health)
 	h.checks(mux, "/livez", "serializable_read")
 	h.checks(mux, "/readyz", "serializable_read", "linearizable_read")
-	mux.Handle("/metrics", promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{}))
+	mux.Handle("/metrics", h.metrics())
 	mux.HandleFunc("/debug/ranges", h.ranges)
 	if o.Gateway != nil {
 		mux.Handle("/v3/", o.Gateway)
@@ -66,6 +75,14 @@ func New(o Options) http.Handler {
 
 type handler struct {
 	Options
+}
+
+func (h *handler) metrics() http.Handler {
+	scrapes := promhttp.HandlerFor(h.Gatherer, promhttp.HandlerOpts{})
+	if h.Registerer == nil {
+		return scrapes
+	}
+	return promhttp.InstrumentMetricHandler(h.Registerer, scrapes)
 }
 
 func onlyGet(w http.ResponseWriter, r *http.Request) bool {
@@ -102,6 +119,9 @@ func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 	} else if err := h.read(r.Context(), serializable); err != nil {
 		reason = "RANGE ERROR:" + err.Error()
 	}
+	if h.Counts != nil {
+		h.Counts.Probed(reason == "")
+	}
 	if reason != "" {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
@@ -120,12 +140,13 @@ func (h *handler) read(ctx context.Context, serializable bool) error {
 // checks serves path for all named checks and path/NAME for one, with etcd's
 // verbose and exclude parameters.
 func (h *handler) checks(mux *http.ServeMux, path string, names ...string) {
+	kind := strings.TrimPrefix(path, "/")
 	serve := func(w http.ResponseWriter, r *http.Request, names []string) {
 		if !onlyGet(w, r) {
 			return
 		}
 		_, verbose := r.URL.Query()["verbose"]
-		h.runChecks(w, r, without(names, r.URL.Query()["exclude"]), verbose)
+		h.runChecks(w, r, kind, without(names, r.URL.Query()["exclude"]), verbose)
 	}
 	mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { serve(w, r, names) })
 	for _, name := range names {
@@ -133,11 +154,15 @@ func (h *handler) checks(mux *http.ServeMux, path string, names ...string) {
 	}
 }
 
-func (h *handler) runChecks(w http.ResponseWriter, r *http.Request, names []string, verbose bool) {
+func (h *handler) runChecks(w http.ResponseWriter, r *http.Request, kind string, names []string, verbose bool) {
 	var lines strings.Builder
 	failed := false
 	for _, name := range names {
-		if err := h.read(r.Context(), name == "serializable_read"); err != nil {
+		err := h.read(r.Context(), name == "serializable_read")
+		if h.Counts != nil {
+			h.Counts.Checked(kind, name, err == nil)
+		}
+		if err != nil {
 			failed = true
 			fmt.Fprintf(&lines, "[-]%s failed: %v\n", name, err)
 			continue

@@ -1,0 +1,35 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/encoding"
+	protocodec "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+)
+
+// counted is the codec that gRPC has, and counts the bytes of messages, where
+// etcd counts them.
+type counted struct {
+	encoding.CodecV2
+	sent, received prometheus.Counter
+}
+
+func newCounted() counted {
+	return counted{
+		encoding.GetCodecV2(protocodec.Name),
+		counter("etcd_network_client_grpc_sent_bytes_total"), counter("etcd_network_client_grpc_received_bytes_total"),
+	}
+}
+
+// Marshal implements encoding.CodecV2.
+func (c counted) Marshal(v any) (mem.BufferSlice, error) {
+	data, err := c.CodecV2.Marshal(v)
+	c.sent.Add(float64(data.Len()))
+	return data, err
+}
+
+// Unmarshal implements encoding.CodecV2.
+func (c counted) Unmarshal(data mem.BufferSlice, v any) error {
+	c.received.Add(float64(data.Len()))
+	return c.CodecV2.Unmarshal(data, v)
+}
