@@ -93,9 +93,7 @@ func (r *RPC) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, ne
 	if m.inflight != nil {
 		m.inflight.Dec()
 	}
-	if err == nil {
-		m.sent.Inc()
-	}
+	m.sent.Inc() // an error is an answer, too: etcd counts it
 	m.done(code, took)
 	if m.kind == txns && !write {
 		m.readOnly.observe(err == nil, took)

@@ -77,7 +77,7 @@ func TestUnaryCallsAreCounted(t *testing.T) {
 	const method = "grpc_method=Put,grpc_service=etcdserverpb.KV,grpc_type=unary}"
 	is(t, reg, "grpc_server_started_total{"+method, 4)
 	is(t, reg, "grpc_server_msg_received_total{"+method, 4)
-	is(t, reg, "grpc_server_msg_sent_total{"+method, 2)
+	is(t, reg, "grpc_server_msg_sent_total{"+method, 4)
 	is(t, reg, "grpc_server_handling_seconds{"+method, 4)
 	is(t, reg, "grpc_server_handled_total{grpc_code=OK,"+method, 2)
 	is(t, reg, "grpc_server_handled_total{grpc_code=InvalidArgument,"+method, 1)
