@@ -22,7 +22,8 @@ type Batch struct {
 	order   []proto.RangeID
 	buf     []byte
 	done    bool
-	removes bool // a replica: no step of dropping may write of it afterwards
+	removes bool  // a replica: no step of dropping may write of it afterwards
+	used    int64 // bytes of users' data written, not counted in the engine yet
 }
 
 // logChange is what Commit makes visible in a Log.
@@ -82,12 +83,20 @@ func (b *Batch) Commit(sync bool) error {
 		}
 	}
 	if err == nil {
+		b.count()
 		for _, id := range b.order {
 			b.changes[id].publish()
 		}
 	}
 	b.Close()
 	return err
+}
+
+// count adds what was committed to the engine's usage. It comes after the
+// commit: what a new memtable took is never taken for flushed with the old one.
+func (b *Batch) count() {
+	b.e.usage.written.Add(b.used)
+	b.used = 0
 }
 
 // Close drops the batch. After Commit it does nothing.

@@ -147,6 +147,7 @@ func (b *Batch) setVersion(v *Version) error {
 	}
 	head := Version{CreateRevision: v.CreateRevision, Version: v.Version, Lease: v.Lease, Tombstone: v.Tombstone}
 	b.buf = appendVersion(b.buf[:0], &head)
+	b.used += int64(enginekey.VersionLen(v.Key) + len(b.buf) + len(v.Value))
 	op := b.b.SetDeferred(enginekey.VersionLen(v.Key), len(b.buf)+len(v.Value))
 	enginekey.AppendVersion(op.Key[:0], v.Key, v.ModRevision, v.Sub)
 	copy(op.Value[copy(op.Value, b.buf):], v.Value)
@@ -166,6 +167,7 @@ func (b *Batch) moveLease(key []byte, from, to int64) error {
 	}
 	if to != 0 {
 		b.buf = enginekey.AppendLease(b.buf[:0], key, proto.LeaseID(to))
+		b.used += int64(len(b.buf))
 		return wrap("apply", b.b.Set(b.buf, nil, nil))
 	}
 	return nil
@@ -182,6 +184,9 @@ func (b *Batch) applyLocal(ef *pontoonpb.Effect) error {
 	b.buf = enginekey.AppendSuffixed(b.buf[:0], t, ef.Key, ef.Suffix)
 	if ef.Kind == pontoonpb.EffectKind_EFFECT_LOCAL_DELETE {
 		return wrap("apply", b.b.Delete(b.buf, nil))
+	}
+	if !keys.MetaSpan.Contains(ef.Key) {
+		b.used += int64(len(b.buf) + len(ef.Value))
 	}
 	return wrap("apply", b.b.Set(b.buf, ef.Value, nil))
 }

@@ -54,6 +54,7 @@ func (b *Batch) spill() error {
 	if err := b.b.Commit(pebble.NoSync); err != nil {
 		return wrap("apply", err)
 	}
+	b.count()
 	err := b.b.Close()
 	b.b = b.e.db.NewBatch()
 	return wrap("apply", err)

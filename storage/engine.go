@@ -38,6 +38,9 @@ type Engine struct {
 
 	cacheBytes atomic.Int64 // of all logs together
 
+	usage  usage
+	defrag chan struct{} // one token: a Defragment runs
+
 	replacing sync.Mutex // held while a range's data is replaced, and by a step of dropping
 
 	mu   sync.Mutex
@@ -54,7 +57,8 @@ func Open(o Options) (*Engine, error) {
 	po := o.pebbleOptions()
 	po.EnsureDefaults()
 	m := newMetrics()
-	po.EventListener = m.listener(o.Logger)
+	e := &Engine{opts: o, po: po, log: o.Logger, metrics: m, logs: make(map[proto.RangeID]*Log), defrag: make(chan struct{}, 1)}
+	po.EventListener = m.listener(o.Logger, &e.usage)
 	lock, err := lockDir(o.Dir, po)
 	if err != nil {
 		return nil, err
@@ -64,7 +68,7 @@ func Open(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, errors.Join(openError(o.Dir, err), lock.Close())
 	}
-	e := &Engine{db: db, opts: o, po: po, lock: lock, log: o.Logger, metrics: m, logs: make(map[proto.RangeID]*Log)}
+	e.db, e.lock = db, lock
 	for _, step := range []func() error{
 		e.checkFormat, e.loadRanges, e.clearStaging, func() error { return m.register(o.Registerer, e) },
 	} {

@@ -65,11 +65,20 @@ func (m *metrics) committed(sync bool, took time.Duration) {
 }
 
 // listener turns pebble's events into log lines and counts.
-func (m *metrics) listener(log *slog.Logger) *pebble.EventListener {
+func (m *metrics) listener(log *slog.Logger, u *usage) *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) { log.Error("engine background error", "err", err) },
-		FlushEnd:        func(info pebble.FlushInfo) { m.flushes.Add(1) },
-		DiskSlow:        func(info pebble.DiskSlowInfo) { log.Warn("disk is slow", "info", info.String()) },
+		WALCreated:      func(pebble.WALCreateInfo) { u.walCreated() },
+		FlushBegin:      func(pebble.FlushInfo) { u.flushBegun() },
+		FlushEnd: func(info pebble.FlushInfo) {
+			m.flushes.Add(1)
+			if info.Err == nil {
+				u.flushEnded()
+			}
+		},
+		CompactionEnd: func(pebble.CompactionInfo) { u.changed.Store(true) },
+		TableIngested: func(pebble.TableIngestInfo) { u.changed.Store(true) },
+		DiskSlow:      func(info pebble.DiskSlowInfo) { log.Warn("disk is slow", "info", info.String()) },
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 			m.stalls.Inc()
 			log.Warn("engine write stall", "reason", info.Reason)
