@@ -20,11 +20,18 @@ import (
 // numbers is the sequencer client as rangeraft wants it.
 type numbers struct{ *client.Client }
 
-func (n numbers) AuthEpoch() uint64 { return n.Client.Epochs().Auth }
+// AuthEpoch stands for what clients may do: by their permissions, and by the
+// alarms.
+func (n numbers) AuthEpoch() uint64 { return n.Client.Epochs().Policy() }
 
-func (n numbers) Ask(count int64, floor proto.Revision, auth uint64, done func(rangeraft.Grant, error)) {
+func (n numbers) Ask(count int64, floor proto.Revision, policy uint64, done func(rangeraft.Grant, error)) {
 	under := n.Client.Epochs()
-	under.Floor, under.Auth = floor, auth
+	under.Floor = floor
+	if under.Policy() != policy {
+		// What it was made of is not known any more. Equal to the epochs in force
+		// this is only if it is their sum.
+		under.Auth, under.Alarm = policy, 0
+	}
 	n.Client.AskUnder(under, count, func(g client.Grant, err error) { done(rangeraft.Grant(g), err) })
 }
 
@@ -127,10 +134,12 @@ func (h leaseHeaders) Header(rev proto.Revision) *etcdpb.ResponseHeader {
 	return h.header.Header(int64(rev))
 }
 
-// authEpochs is the sequencer client as the auth guard wants it.
+// authEpochs is the sequencer client as the auth guard and the alarms want it.
 type authEpochs struct{ *client.Client }
 
 func (a authEpochs) AuthEpoch() uint64 { return a.Client.Epochs().Auth }
+
+func (a authEpochs) AlarmEpoch() uint64 { return a.Client.Epochs().Alarm }
 
 func (a authEpochs) Confirm(ctx context.Context) error {
 	_, err := a.Client.ReadRevision(ctx)

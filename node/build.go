@@ -21,6 +21,7 @@ import (
 	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/metrics"
 	"github.com/pontoon-kv/pontoon/node/peers"
+	"github.com/pontoon-kv/pontoon/node/require"
 	"github.com/pontoon-kv/pontoon/node/secure"
 	"github.com/pontoon-kv/pontoon/node/serve"
 	"github.com/pontoon-kv/pontoon/placement/client"
@@ -71,10 +72,12 @@ func (n *Node) openStore(fresh bool) (err error) {
 	if err := n.openSequencer(calls); err != nil {
 		return err
 	}
+	n.openAlarms()
 	revoke := &revocation{}
 	n.lessor = leasesvc.NewLessor(leasesvc.LessorOptions{
 		Revoker: revoke, Sender: n.sender, Seen: n.numbers.Seen,
 		ElectionTimeout: n.cfg.ElectionTimeout, Logger: n.cfg.Logger, Registerer: n.registry,
+		CheckpointInterval: n.checkpointInterval(),
 	})
 	n.onClose(n.lessor.Close)
 	home := leasesvc.NewHome(n.sender)
@@ -82,7 +85,7 @@ func (n *Node) openStore(fresh bool) (err error) {
 		NodeID: n.members.Self, ClusterID: n.members.ID, Engine: n.engine,
 		Sequencer: numbers{n.numbers}, LeaseHome: home, Resolver: n.sender, Lessor: n.lessor,
 		Root:      rootEvents{Server: n.sequencer, redirect: n.numbers.Redirect, self: n.members.Self, moved: func() { n.placement.Wake() }},
-		Directory: n.publisher, Peers: n.peers, Logger: n.cfg.Logger, Registerer: n.registry,
+		Directory: n.publisher, Peers: n.peers, Room: n.gate, Logger: n.cfg.Logger, Registerer: n.registry,
 		Fresh: fresh, DisableLeaderLease: !n.cfg.LeaderLease,
 		TickInterval: n.cfg.HeartbeatInterval, ElectionTicks: int(n.cfg.ElectionTimeout / n.cfg.HeartbeatInterval),
 	})
@@ -187,6 +190,11 @@ func (n *Node) build(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := n.openCompaction(); err != nil {
+		return err
+	}
+	n.needs = require.New(require.Options{Node: needs{n}, ElectionTimeout: n.cfg.ElectionTimeout})
+	n.onClose(n.needs.Close)
 	if err := n.openPlacement(); err != nil {
 		return err
 	}
@@ -231,11 +239,12 @@ func (n *Node) serve() {
 	client := grpc.NewServer(slices.Concat(
 		serve.ClientOptions(n.cfg.MaxRequestBytes), n.rpcs.Options(), []grpc.ServerOption{
 			grpc.Creds(secure.Accepted(serve.Unwrap)), grpc.ChainUnaryInterceptor(n.guard.AdminService),
-		}, n.tracer.ServerOptions(), answered{n.kv.Observe}.options())...)
+		}, n.needs.Options(), n.tracer.ServerOptions(), answered{n.kv.Observe}.options())...)
 	now := func() *pb.ResponseHeader { return header.Header(int64(n.numbers.Seen())) }
+	kv, leases := n.gate.KV(n.kv), n.gate.Lease(n.leases)
 	guarded := concurrency.Services{
-		KV:    metrics.NewKV(n.registry, n.guard.KV(n.kv, n.leases)),
-		Lease: metrics.NewLease(n.registry, n.guard.Lease(n.leases)), Watch: n.guard.Watch(n.watch, now),
+		KV:    metrics.NewKV(n.registry, n.guard.KV(kv, leases)),
+		Lease: metrics.NewLease(n.registry, n.guard.Lease(leases)), Watch: n.guard.Watch(n.watch, now),
 	}
 	pb.RegisterKVServer(client, guarded.KV)
 	pb.RegisterWatchServer(client, guarded.Watch)
@@ -244,7 +253,7 @@ func (n *Node) serve() {
 	pb.RegisterClusterServer(client, n.guard.Cluster(&api.Cluster{Header: header, Members: n.membership}))
 	pb.RegisterMaintenanceServer(client, n.guard.Maintenance(&api.Maintenance{
 		Header: header, Sequencer: revisions{n.numbers, n.tracer}, Store: localStore{n.store, n.engine}, Ranges: n.sender,
-		RootLeader: n.rootLeader,
+		RootLeader: n.rootLeader, Alarms: n.alarms, Members: n.membership, Quota: n.quota.Limit,
 	}))
 	stopRecipes := guarded.Register(client)
 	pontoonpb.RegisterAdminServer(client, &admin.Server{Cluster: view})

@@ -3,7 +3,6 @@ package node
 import (
 	"strings"
 
-	"github.com/pontoon-kv/pontoon/node/api"
 	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/metrics"
 	"github.com/pontoon-kv/pontoon/node/version"
@@ -19,7 +18,7 @@ func (n *Node) Facts() metrics.Facts {
 	f := metrics.Facts{
 		ID: uint64(n.members.Self), Leader: uint64(n.rootLeader()), LeaderChanges: n.leaders.changes.Load(),
 		Learner: n.roster.Node(n.members.Self).GetLearner(), ServerVersion: version.Etcd, Cluster: clusterVersion,
-		SizeBytes: total, SizeInUseBytes: inUse, QuotaBytes: api.DefaultQuota,
+		SizeBytes: total, SizeInUseBytes: inUse, QuotaBytes: n.quota.Limit(),
 		Revision: int64(n.numbers.Seen()), Compacted: int64(n.numbers.Floor()), AuthRevision: n.guard.Revision(),
 	}
 	for _, r := range members.Active(n.roster.Nodes()) {

@@ -200,6 +200,28 @@ func TestLearnerMember(t *testing.T) {
 	}
 	second.start()
 	second.waitReady()
+	for name, err := range map[string]error{
+		"put":               errOf(second.kv().Put(ctx, &pb.PutRequest{Key: []byte("a")})),
+		"linearizable read": errOf(second.kv().Range(ctx, &pb.RangeRequest{Key: []byte("a")})),
+		"member list":       errOf(second.members().MemberList(ctx, &pb.MemberListRequest{})),
+		"watch": func() error {
+			stream, err := second.watch().Watch(ctx)
+			if err == nil {
+				_, err = stream.Recv()
+			}
+			return err
+		}(),
+	} {
+		if status.Code(err) != codes.FailedPrecondition || status.Convert(err).Message() != "etcdserver: rpc not supported for learner" {
+			t.Errorf("%s on a learner: %v", name, err)
+		}
+	}
+	if _, err := second.kv().Range(ctx, &pb.RangeRequest{Key: []byte("a"), Serializable: true}); err != nil {
+		t.Error(err)
+	}
+	if st, err := second.maintenance().Status(ctx, &pb.StatusRequest{}); err != nil || !st.IsLearner || st.Leader == 0 {
+		t.Error(st, err)
+	}
 	wait(t, "the learner to be promoted", func() bool {
 		_, err = first.members().MemberPromote(ctx, promote)
 		return err == nil

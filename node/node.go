@@ -12,13 +12,16 @@ import (
 	"google.golang.org/grpc/health"
 
 	"github.com/pontoon-kv/pontoon/leasesvc"
+	"github.com/pontoon-kv/pontoon/node/alarm"
 	"github.com/pontoon-kv/pontoon/node/auth"
+	"github.com/pontoon-kv/pontoon/node/autocompact"
 	"github.com/pontoon-kv/pontoon/node/config"
 	"github.com/pontoon-kv/pontoon/node/gateway"
 	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/membership"
 	"github.com/pontoon-kv/pontoon/node/metrics"
 	"github.com/pontoon-kv/pontoon/node/peers"
+	"github.com/pontoon-kv/pontoon/node/require"
 	"github.com/pontoon-kv/pontoon/node/secure"
 	"github.com/pontoon-kv/pontoon/node/serve"
 	"github.com/pontoon-kv/pontoon/node/tracing"
@@ -63,6 +66,12 @@ type Node struct {
 	leaders   *leaderWatch
 	near      *replicas
 	placement *driver.Driver
+
+	alarms *alarm.Board
+	quota  *alarm.Quota
+	gate   *alarm.Gate
+	auto   *autocompact.Driver
+	needs  *require.Requirements
 
 	root       *rootFinder
 	roster     *members.Cache // of the node records
@@ -170,6 +179,9 @@ func (n *Node) start(ctx context.Context) error {
 	n.roster.Start()
 	n.announcer.start()
 	n.custodian.start()
+	n.quota.Start()
+	n.auto.Start()
+	n.needs.Start()
 	n.placement.Start()
 	n.serving.start()
 	return nil

@@ -43,7 +43,21 @@ type localStore struct {
 	engine *storage.Engine
 }
 
+// Sizes implements api.Store.
 func (s localStore) Sizes() (total, inUse int64) {
-	sizes := s.engine.Sizes()
-	return sizes.Disk, sizes.InUse
+	u := s.engine.Usage()
+	return u.Total, u.InUse
+}
+
+// Alarms lists the alarms that this node knows of.
+func (p probe) Alarms() []*pb.AlarmMember { return p.n.alarms.Known() }
+
+// quotaStore is the engine as the quota sees it.
+type quotaStore struct{ engine *storage.Engine }
+
+func (s quotaStore) Used() int64 { return s.engine.Used() }
+
+func (s quotaStore) Disk() (free, total int64, err error) {
+	d, err := s.engine.Disk()
+	return d.Free, d.Total, err
 }

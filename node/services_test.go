@@ -286,13 +286,6 @@ func (s *services) unimplemented(t *testing.T) {
 	conn := s.any().conn
 	m := pb.NewMaintenanceClient(conn)
 	for name, call := range map[string]func() error{
-		"alarm": func() error {
-			_, err := m.Alarm(ctx, &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE})
-			return err
-		},
-		"defragment":  func() error { _, err := m.Defragment(ctx, &pb.DefragmentRequest{}); return err },
-		"move leader": func() error { _, err := m.MoveLeader(ctx, &pb.MoveLeaderRequest{}); return err },
-		"downgrade":   func() error { _, err := m.Downgrade(ctx, &pb.DowngradeRequest{}); return err },
 		"snapshot": func() error {
 			stream, err := m.Snapshot(ctx, &pb.SnapshotRequest{})
 			if err == nil {

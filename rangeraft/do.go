@@ -65,9 +65,21 @@ func (s *Store) dispatch(ctx context.Context, r *Replica, op *pontoonpb.RangeOp)
 		return r.doWaitApplied(ctx, proto.Index(o.WaitApplied.Index))
 	case nil:
 		return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "operation is missing"))
+	case *pontoonpb.RangeOp_Write:
+		return r.doWrite(ctx, op)
 	default:
 		return r.run(ctx, newRequest(op))
 	}
+}
+
+// doWrite asks for room only where the write would be evaluated.
+func (r *Replica) doWrite(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+	if room := r.s.opts.Room; room != nil && r.servingTerm.Load() != 0 {
+		if err := room.Admit(ctx, op); err != nil {
+			return refusal(err)
+		}
+	}
+	return r.run(ctx, newRequest(op))
 }
 
 // lookup finds the replica and checks the span against its applied descriptor

@@ -27,6 +27,7 @@ type Options struct {
 	Lessor    Lessor     // nil: leases are not served
 	Root      RootEvents // nil: no sequencer here
 	Directory Directory  // nil: nobody listens
+	Room      Room       // nil: there is always room
 	Peers     Peers
 
 	Logger     *slog.Logger

@@ -101,6 +101,13 @@ type Directory interface {
 	Changed(*pontoonpb.Descriptor)
 }
 
+// Room decides whether what clients write still fits into this node's store.
+type Room interface {
+	// Admit refuses a write of a client that is led here with an error that is
+	// the client's answer. It may block only when it refuses.
+	Admit(ctx context.Context, op *pontoonpb.RangeOp) error
+}
+
 // Peers reaches the other nodes.
 type Peers interface {
 	// Conn returns the shared connection to a node without blocking.

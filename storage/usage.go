@@ -36,12 +36,9 @@ type usage struct {
 	flushed  atomic.Int64 // of written, this much is in tables
 	changed  atomic.Bool  // tables came or went since the measurement
 
-	measuring sync.Mutex // held by who measures
-
-	mu     sync.Mutex
-	tables int64
-	base   int64 // of written, included in tables
-	at     time.Time
+	measuring sync.Mutex   // held by who measures
+	measured  atomic.Int64 // bytes of tables, less what of written they include
+	at        atomic.Int64 // of the measurement, Unix nanoseconds; 0: none yet
 }
 
 // walCreated, flushBegun and flushed follow a memtable into tables.
@@ -53,11 +50,7 @@ func (u *usage) flushEnded() {
 }
 
 // now is the size as of the last measurement and all writes.
-func (u *usage) now() int64 {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.tables + max(0, u.written.Load()-u.base)
-}
+func (u *usage) now() int64 { return max(0, u.measured.Load()+u.written.Load()) }
 
 // Used estimates the bytes that users' data takes. It counts every write that
 // was committed. It measures now and then, and never waits for another caller
@@ -75,9 +68,8 @@ func (e *Engine) Used() int64 {
 }
 
 func (u *usage) due() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.at.IsZero() || u.changed.Load() && time.Since(u.at) >= usageMaxAge
+	at := u.at.Load()
+	return at == 0 || u.changed.Load() && time.Now().UnixNano()-at >= int64(usageMaxAge)
 }
 
 // measure asks the engine for the size of the tables. Called with measuring
@@ -89,14 +81,12 @@ func (e *Engine) measure() error {
 	lower, _ := enginekey.Bounds(enginekey.Replicated[0], keys.LeaseSpan)
 	_, upper := enginekey.Bounds(enginekey.Versions, keys.UserSpan)
 	n, err := e.db.EstimateDiskUsage(lower, upper)
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.at = time.Now()
+	u.at.Store(time.Now().UnixNano())
 	if err != nil {
 		u.changed.Store(true)
 		return wrap("size", err)
 	}
-	u.tables, u.base = int64(n), base
+	u.measured.Store(int64(n) - base)
 	return nil
 }
 

@@ -2,19 +2,16 @@ package api
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/pontoon-kv/pontoon/node/version"
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
-
-// DefaultQuota is what etcd reports when no quota was set, bytes.
-const DefaultQuota = 2 << 30
 
 // Maintenance is etcd's Maintenance service.
 type Maintenance struct {
@@ -23,6 +20,11 @@ type Maintenance struct {
 	Sequencer Sequencer
 	Store     Store
 	Ranges    Ranges
+	Alarms    Alarms
+	Members   Members
+	// Quota is what users' data may take in this node's store, bytes; negative:
+	// it is not bounded.
+	Quota func() int64
 	// RootLeader names the leader of the root range, 0 if it is not known. Asked
 	// where this node has no replica of it.
 	RootLeader func() proto.NodeID
@@ -30,7 +32,7 @@ type Maintenance struct {
 
 // Status describes this node. Leader, term and indexes are the root range's:
 // the one raft group that every node knows and whose loss stops the cluster.
-func (m *Maintenance) Status(context.Context, *pb.StatusRequest) (*pb.StatusResponse, error) {
+func (m *Maintenance) Status(ctx context.Context, _ *pb.StatusRequest) (*pb.StatusResponse, error) {
 	total, inUse := m.Store.Sizes()
 	resp := &pb.StatusResponse{
 		Header:         m.Header.Header(int64(m.Sequencer.Seen())),
@@ -38,9 +40,13 @@ func (m *Maintenance) Status(context.Context, *pb.StatusRequest) (*pb.StatusResp
 		StorageVersion: version.Storage,
 		DbSize:         total,
 		DbSizeInUse:    inUse,
-		DbSizeQuota:    DefaultQuota,
+		DbSizeQuota:    m.Quota(),
 		RaftTerm:       uint64(m.Header.Term()),
+		IsLearner:      m.isLearner(ctx),
 		DowngradeInfo:  &pb.DowngradeInfo{},
+	}
+	if target := m.Alarms.DowngradeTarget(); target != "" {
+		resp.DowngradeInfo = &pb.DowngradeInfo{Enabled: true, TargetVersion: target}
 	}
 	for _, r := range m.Store.Statuses() {
 		if proto.RangeID(r.Desc.RangeId) != proto.RootRange {
@@ -57,16 +63,38 @@ func (m *Maintenance) Status(context.Context, *pb.StatusRequest) (*pb.StatusResp
 	if resp.Leader == 0 {
 		resp.Errors = append(resp.Errors, "etcdserver: no leader")
 	}
+	for _, a := range m.Alarms.Known() {
+		resp.Errors = append(resp.Errors, alarmText(a))
+	}
 	return resp, nil
 }
 
-// Alarm lists alarms: none, since nothing raises one yet. Raising and clearing
-// by hand is refused rather than pretended.
-func (m *Maintenance) Alarm(_ context.Context, r *pb.AlarmRequest) (*pb.AlarmResponse, error) {
-	if r.Action != pb.AlarmRequest_GET {
-		return nil, status.Error(codes.Unimplemented, "alarms cannot be changed yet")
+// alarmText is what etcd shows, which leaves out what is zero. The generated
+// String is not meant to be stable: it varies its spaces.
+func alarmText(a *pb.AlarmMember) string {
+	var parts []string
+	if a.MemberID != 0 {
+		parts = append(parts, fmt.Sprintf("memberID:%d", a.MemberID))
 	}
-	return &pb.AlarmResponse{Header: m.Header.Header(int64(m.Sequencer.Seen()))}, nil
+	if a.Alarm != pb.AlarmType_NONE {
+		parts = append(parts, "alarm:"+a.Alarm.String())
+	}
+	return strings.Join(parts, " ")
+}
+
+// isLearner reports whether this node is a learner member, as its newest
+// records say.
+func (m *Maintenance) isLearner(ctx context.Context) bool {
+	nodes, err := m.Members.Nodes(ctx, false)
+	if err != nil {
+		return false
+	}
+	for _, n := range nodes {
+		if proto.NodeID(n.NodeId) == m.Header.MemberID {
+			return n.Learner
+		}
+	}
+	return false
 }
 
 // Hash is the hash of everything this node can see at the current revision.

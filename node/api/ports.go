@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
@@ -24,8 +26,27 @@ type Store interface {
 	Statuses() []*pontoonpb.RangeStatus
 	// PushClosed asks every node to close its idle ranges at rev.
 	PushClosed(rev proto.Revision)
-	// Sizes returns the engine's size on disk and the part that is live, bytes.
+	// Sizes returns what users' data takes here and the part that is live, bytes.
 	Sizes() (total, inUse int64)
+	// Defragment gives back the space of what was deleted. It takes long, and
+	// goes on for a moment after ctx ended.
+	Defragment(ctx context.Context) error
+}
+
+// Alarms are the cluster's alarms, and the downgrade that is noted beside them.
+// What changes them blocks until the root range answers; refusals carry etcd's
+// errors.
+type Alarms interface {
+	// Do lists, raises or clears, and returns what etcd's call answers with.
+	Do(ctx context.Context, r *pb.AlarmRequest) ([]*pb.AlarmMember, error)
+	// Known returns the alarms as last read. Does not block.
+	Known() []*pb.AlarmMember
+	// DowngradeTarget is the version that a downgrade is enabled for, as last
+	// read; empty: none. Does not block.
+	DowngradeTarget() string
+	CheckDowngrade(ctx context.Context) error
+	EnableDowngrade(ctx context.Context, target string) error
+	CancelDowngrade(ctx context.Context) error
 }
 
 // Ranges covers spans and sends operations to wherever a range is served.

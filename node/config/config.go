@@ -68,6 +68,11 @@ type Config struct {
 	MaxRequestBytes             uint // largest request a client may send, bytes
 	MaxTxnOps                   uint // largest number of operations in one txn
 
+	QuotaBackendBytes       int64  // of users' data in this node's store; 0: what the disk has room for, negative: none
+	AutoCompactionMode      string // "periodic" or "revision"
+	AutoCompactionRetention string // hours or a duration, or a number of revisions; "0": off
+	LeaseCheckpoint         bool   // the remaining TTL of a lease outlives a change of leader
+
 	ClientTLS, PeerTLS     secure.Settings
 	TLSVersions            secure.Versions
 	SelfSignedCertValidity uint // years
@@ -104,6 +109,8 @@ func Default() Config {
 		WatchProgressNotifyInterval: DefaultProgressNotify,
 		MaxRequestBytes:             DefaultMaxRequest,
 		MaxTxnOps:                   DefaultMaxTxnOps,
+		AutoCompactionMode:          "periodic",
+		AutoCompactionRetention:     "0",
 		SelfSignedCertValidity:      1,
 		AuthToken:                   DefaultAuthToken,
 		AuthTokenTTL:                DefaultAuthTokenTTL,

@@ -19,6 +19,10 @@ type Epochs struct {
 	Alarm uint64
 }
 
+// Policy is one number for the auth and alarm epochs together. Neither ever
+// decreases, so it says whether either is newer than it was.
+func (e Epochs) Policy() uint64 { return e.Auth + e.Alarm }
+
 // Grant answers an ask. First is the first of the numbers, unless
 // EpochsChanged: then there are none and the asker evaluates again.
 type Grant struct {

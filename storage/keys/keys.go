@@ -48,6 +48,9 @@ var (
 	AuthSecret     = meta("auth/secret")   // signs simple tokens
 	authUser       = meta("auth/user/")    // + name -> authpb.User
 	authRole       = meta("auth/role/")    // + name -> authpb.Role
+	alarm          = meta("alarm/")        // + 4-byte kind, 8-byte node id; the value says nothing
+	AlarmSpan      = proto.Span{Start: meta("alarm/"), End: meta("alarm0")}
+	Downgrade      = meta("downgrade") // version that etcd's downgrade was enabled for; absent: none
 	NodeSpan       = proto.Span{Start: meta("node/"), End: meta("node0")}
 	directory      = meta("dir/") // + end key of the range -> Descriptor
 	DirectorySpan  = proto.Span{Start: meta("dir/"), End: meta("dir0")}
@@ -76,6 +79,21 @@ func AuthUserOf(key []byte) (string, bool) {
 func AuthRoleOf(key []byte) (string, bool) {
 	name, ok := bytes.CutPrefix(key, authRole)
 	return string(name), ok
+}
+
+// Alarm returns the key of the record of an alarm of a node.
+func Alarm(kind int32, node uint64) []byte {
+	k := binary.BigEndian.AppendUint32(bytes.Clone(alarm), uint32(kind))
+	return binary.BigEndian.AppendUint64(k, node)
+}
+
+// AlarmOf is the inverse of Alarm.
+func AlarmOf(key []byte) (kind int32, node uint64, ok bool) {
+	rest, ok := bytes.CutPrefix(key, alarm)
+	if !ok || len(rest) != 12 {
+		return 0, 0, false
+	}
+	return int32(binary.BigEndian.Uint32(rest)), binary.BigEndian.Uint64(rest[4:]), true
 }
 
 // Directory returns the key of the directory record of the range that ends at

@@ -1,0 +1,16 @@
+package node
+
+import "github.com/pontoon-kv/pontoon/node/alarm"
+
+// openAlarms builds what refuses writes while an alarm is raised, and what
+// raises NOSPACE.
+func (n *Node) openAlarms() {
+	n.alarms = alarm.NewBoard(n.sender, authEpochs{n.numbers}, n.cfg.Logger)
+	n.quota = alarm.NewQuota(alarm.QuotaOptions{
+		Store: quotaStore{n.engine}, Bytes: n.cfg.QuotaBackendBytes, Board: n.alarms, Node: n.members.Self, Logger: n.cfg.Logger,
+	})
+	n.onClose(n.quota.Close)
+	n.gate = alarm.NewGate(alarm.GateOptions{
+		Board: n.alarms, Room: n.quota, Node: n.members.Self, MaxTxnOps: int(n.cfg.MaxTxnOps),
+	})
+}
