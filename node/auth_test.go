@@ -108,6 +108,11 @@ func TestAuth(t *testing.T) {
 		sameError(t, "a lease of another's key", err, rpctypes.ErrPermissionDenied)
 		_, err = user.Put(ctx, "b1", "x", clientv3.WithLease(lease.ID))
 		sameError(t, "a put with such a lease", err, rpctypes.ErrPermissionDenied)
+		_, err = user.TimeToLive(ctx, lease.ID, clientv3.WithAttachedKeys())
+		sameError(t, "the keys of such a lease", err, rpctypes.ErrPermissionDenied)
+		if ttl, err := user.TimeToLive(ctx, lease.ID); err != nil || ttl.GrantedTTL != 60 {
+			t.Fatalf("the time of such a lease: %+v, %v", ttl, err)
+		}
 		for resp := range user.Watch(ctx, "a", clientv3.WithRange("d")) {
 			sameError(t, "a watch", resp.Err(), rpctypes.ErrPermissionDenied)
 		}
@@ -124,6 +129,17 @@ func TestAuth(t *testing.T) {
 		nobody := pb.NewKVClient(nd.conn)
 		_, err = nobody.Range(ctx, &pb.RangeRequest{Key: []byte("a")})
 		sameError(t, "nobody", err, rpctypes.ErrGRPCUserEmpty)
+		_, err = pb.NewLeaseClient(nd.conn).LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: 60})
+		sameError(t, "nobody's lease", err, rpctypes.ErrGRPCUserEmpty)
+		_, err = pb.NewLeaseClient(nd.conn).LeaseTimeToLive(ctx, &pb.LeaseTimeToLiveRequest{ID: int64(lease.ID)})
+		sameError(t, "nobody asks for a lease", err, rpctypes.ErrGRPCUserEmpty)
+		for _, linearizable := range []bool{false, true} {
+			_, err = pb.NewClusterClient(nd.conn).MemberList(ctx, &pb.MemberListRequest{Linearizable: linearizable})
+			sameError(t, "nobody lists members", err, rpctypes.ErrGRPCUserEmpty)
+			if _, err = pb.NewClusterClient(user.ActiveConnection()).MemberList(ctx, &pb.MemberListRequest{Linearizable: linearizable}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		_, err = clientv3.New(clientv3.Config{Endpoints: []string{nd.addr}, Username: "reader", Password: "wrong", Logger: zap.NewNop()})
 		sameError(t, "a wrong password", err, rpctypes.ErrAuthFailed)
 		if st, err := pb.NewAuthClient(nd.conn).AuthStatus(ctx, &pb.AuthStatusRequest{}); err != nil || !st.Enabled || st.AuthRevision == 0 {

@@ -60,7 +60,8 @@ func (s *Maintenance) Downgrade(ctx context.Context, r *pb.DowngradeRequest) (*p
 	return local(ctx, s.guard, isAdmin, func() (*pb.DowngradeResponse, error) { return s.MaintenanceServer.Downgrade(ctx, r) })
 }
 
-// Cluster guards the changes of a Cluster service; listing is free, as in etcd.
+// Cluster guards a Cluster service as etcd does: the list for whoever authenticated,
+// changes for administrators.
 type Cluster struct {
 	pb.ClusterServer
 	guard *Guard
@@ -68,6 +69,17 @@ type Cluster struct {
 
 // Cluster returns c guarded.
 func (g *Guard) Cluster(c pb.ClusterServer) *Cluster { return &Cluster{c, g} }
+
+// MemberList implements etcdserverpb.ClusterServer. A list that need not be
+// linearizable is answered while the root range is away.
+func (s *Cluster) MemberList(ctx context.Context, r *pb.MemberListRequest) (*pb.MemberListResponse, error) {
+	if !r.Linearizable {
+		return local(ctx, s.guard, isKnown, func() (*pb.MemberListResponse, error) { return s.ClusterServer.MemberList(ctx, r) })
+	}
+	return confirmed(ctx, s.guard, isKnown, func(ctx context.Context) (*pb.MemberListResponse, error) {
+		return s.ClusterServer.MemberList(ctx, r)
+	})
+}
 
 // MemberAdd implements etcdserverpb.ClusterServer.
 func (s *Cluster) MemberAdd(ctx context.Context, r *pb.MemberAddRequest) (*pb.MemberAddResponse, error) {

@@ -21,18 +21,45 @@ func (g *Guard) Lease(leases pb.LeaseServer) *Lease {
 	return &Lease{LeaseServer: leases, guard: g, keys: leaseKeys{leases}}
 }
 
+// LeaseGrant implements etcdserverpb.LeaseServer: for whoever authenticated. A
+// grant names no key, so no leader checks its epoch (I2); it is confirmed instead.
+func (s *Lease) LeaseGrant(ctx context.Context, r *pb.LeaseGrantRequest) (*pb.LeaseGrantResponse, error) {
+	return confirmed(ctx, s.guard, isKnown, func(ctx context.Context) (*pb.LeaseGrantResponse, error) { return s.LeaseServer.LeaseGrant(ctx, r) })
+}
+
 // LeaseRevoke implements etcdserverpb.LeaseServer.
 func (s *Lease) LeaseRevoke(ctx context.Context, r *pb.LeaseRevokeRequest) (*pb.LeaseRevokeResponse, error) {
 	return write(ctx, s.guard, func(ctx context.Context, c caller) error { return s.keys.writable(ctx, c, r.ID) },
 		func(ctx context.Context) (*pb.LeaseRevokeResponse, error) { return s.LeaseServer.LeaseRevoke(ctx, r) })
 }
 
-// LeaseTimeToLive implements etcdserverpb.LeaseServer.
+// LeaseTimeToLive implements etcdserverpb.LeaseServer. The time is for whoever
+// authenticated; keys are for who may read them, and those are checked that are
+// given away.
 func (s *Lease) LeaseTimeToLive(ctx context.Context, r *pb.LeaseTimeToLiveRequest) (*pb.LeaseTimeToLiveResponse, error) {
-	return confirmed(ctx, s.guard, func(ctx context.Context, c caller) error { return s.keys.readable(ctx, c, r.ID) },
-		func(ctx context.Context) (*pb.LeaseTimeToLiveResponse, error) {
-			return s.LeaseServer.LeaseTimeToLive(ctx, r)
-		})
+	rules, err := s.guard.Confirmed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := rules.allow(ctx, isKnown); err != nil {
+		return nil, err
+	}
+	resp, err := s.LeaseServer.LeaseTimeToLive(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	err = rules.allow(ctx, func(_ context.Context, c caller) error {
+		for _, key := range resp.Keys {
+			if err := c.read(key, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
 }
 
 // LeaseLeases implements etcdserverpb.LeaseServer.
