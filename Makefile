@@ -5,6 +5,7 @@ SHELL := /bin/bash
 GO       ?= go
 BIN      := bin/pontoon
 ORACLE   := bench/oracle
+ETCDTESTS := bench/etcdtests
 PKGS     := ./...
 SEED     ?= 1
 OPS      ?= 200000
@@ -18,6 +19,9 @@ ROUNDS   ?= 3
 TRIES    ?= 20
 RANGES   ?= 10000
 FLOOR    ?= 0.7
+RUN      ?= .
+PACKAGES ?= common
+FILES    ?=
 
 .PHONY: help
 help: ## list the targets
@@ -40,6 +44,7 @@ test: build lint ## every test with the race detector, then the quick differenti
 	$(GO) build -race $(PKGS)
 	PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) test -race -p 1 -timeout 20m $(PKGS)
 	cd $(ORACLE) && PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) test -timeout 10m ./...
+	cd $(ETCDTESTS) && $(GO) test ./...
 
 .PHONY: lint
 lint: ## formatting and vet
@@ -58,6 +63,11 @@ etcd: ## build real etcd and etcdctl 3.7.3 into bin/
 diff: build ## differential test against real etcd: OPS= SEED= NODES= SPLITS= MERGES= MOVES= TRANSFERS=
 	cd $(ORACLE) && PONTOON_BIN=$(CURDIR)/$(BIN) $(GO) run ./cmd/diff -ops $(OPS) -seed $(SEED) -nodes $(NODES) \
 		-splits $(SPLITS) -merges $(MERGES) -moves $(MOVES) -transfers $(TRANSFERS)
+
+.PHONY: etcd-tests
+etcd-tests: build ## etcd's own black-box tests with bin/pontoon in the place of bin/etcd: RUN= PACKAGES= FILES=
+	cd $(ETCDTESTS) && $(GO) run ./cmd/etcdtests -server ../../$(BIN) -packages $(PACKAGES) -run '$(RUN)' -files '$(FILES)' \
+		-logs ../../tmp/etcd-tests $(if $(filter .,$(RUN)),$(if $(FILES),,-report ../../docs/etcd-tests.md))
 
 .PHONY: robust
 robust: build ## real processes killed and restarted under load, histories checked: DURATION= SEED=

@@ -1,0 +1,95 @@
+package etcdtests
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+const testsModule = "go.etcd.io/etcd/tests/v3"
+
+// Lab is a directory laid out as etcd's tree is: the binaries, the certificates and one
+// test binary for each package of tests.
+type Lab struct {
+	dir    string
+	source string // the module's directory, read-only
+}
+
+// NewLab lays out dir with server as bin/etcd. etcdctl and etcdutl are built.
+func NewLab(ctx context.Context, dir, server string) (*Lab, error) {
+	server, err := filepath.Abs(server)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(server); err != nil {
+		return nil, fmt.Errorf("the server under test: %w", err)
+	}
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", testsModule).Output()
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", testsModule, explain(err))
+	}
+	l := &Lab{dir: dir, source: strings.TrimSpace(string(out))}
+	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.Symlink(server, filepath.Join(dir, "bin", "etcd")); err != nil {
+		return nil, err
+	}
+	for _, tool := range []string{"etcdctl", "etcdutl"} {
+		if err := goRun(ctx, "build", "-o", filepath.Join(dir, "bin", tool), "go.etcd.io/etcd/"+tool+"/v3"); err != nil {
+			return nil, err
+		}
+	}
+	return l, l.copyFixtures()
+}
+
+// copyFixtures copies the certificates: tests write beside them, and the module's own
+// directory is read-only.
+func (l *Lab) copyFixtures() error {
+	to := filepath.Join(l.dir, "tests", "fixtures")
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	files, err := os.ReadDir(filepath.Join(l.source, "fixtures"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(l.source, "fixtures", f.Name()))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, f.Name()), b, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Build compiles the tests of a package of the module, as `common`.
+func (l *Lab) Build(ctx context.Context, pkg string) (*Binary, error) {
+	b := &Binary{pkg: pkg, path: filepath.Join(l.dir, pkg+".test"), dir: filepath.Join(l.dir, "tests", pkg)}
+	if err := os.MkdirAll(b.dir, 0o755); err != nil {
+		return nil, err
+	}
+	return b, goRun(ctx, "test", "-c", "-tags", "e2e", "-o", b.path, testsModule+"/"+pkg)
+}
+
+func goRun(ctx context.Context, args ...string) error {
+	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// explain adds what a command said to how it exited.
+func explain(err error) error {
+	if exit, ok := err.(*exec.ExitError); ok && len(exit.Stderr) > 0 {
+		return fmt.Errorf("%w: %s", err, exit.Stderr)
+	}
+	return err
+}
