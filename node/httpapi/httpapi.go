@@ -1,7 +1,7 @@
 // Package httpapi serves the plain HTTP paths of the client port.
 //
-//	/version  /health  /livez  /readyz  /metrics  /debug/pprof  /debug/ranges
-//	/v3/
+//	/version  /health  /livez  /readyz  /metrics  /debug/vars  /debug/pprof
+//	/debug/ranges  /v3/
 //
 // Bodies and status codes are etcd's. Readiness asks the node to serve a
 // linearizable read; liveness asks only that the process answers.
@@ -10,6 +10,7 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"expvar"
 	"fmt"
 	"net/http"
 	"net/http/pprof"
@@ -59,6 +60,7 @@ func New(o Options) http.Handler {
 	h.checks(mux, "/livez", "serializable_read")
 	h.checks(mux, "/readyz", "serializable_read", "linearizable_read")
 	mux.Handle("/metrics", h.metrics())
+	mux.Handle("/debug/vars", expvar.Handler())
 	mux.HandleFunc("/debug/ranges", h.ranges)
 	if o.Gateway != nil {
 		mux.Handle("/v3/", o.Gateway)

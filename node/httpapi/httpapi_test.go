@@ -56,6 +56,7 @@ func TestPathsAnswerAsEtcd(t *testing.T) {
 		{"one check", "GET", "/readyz/linearizable_read", true, errors.New("x"), 503, "failed"},
 		{"pprof", "GET", "/debug/pprof/cmdline", true, nil, 200, ""},
 		{"metrics", "GET", "/metrics", true, nil, 200, ""},
+		{"vars", "GET", "/debug/vars", true, nil, 200, `"memstats": {`},
 		{"unknown", "GET", "/nothing", true, nil, 404, ""},
 	} {
 		p.leader, p.linearizable = tc.leader, tc.linearizable
