@@ -220,6 +220,7 @@ func (n *Node) gossipChanged(m gossip.Member) {
 		return
 	}
 	n.attendance.saw(m.Node, m.State)
+	n.store.NodeLeaving(m.Node, m.Meta.Leaving)
 	if m.State != gossip.Live {
 		n.store.NodeSuspect(m.Node)
 		return

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -55,7 +56,8 @@ type Node struct {
 	directory *directory.Directory
 	publisher *directory.Publisher
 	gossip    *gossip.Gossip
-	gossiping sync.Once // its end
+	gossiping sync.Once   // its end
+	goodbye   atomic.Bool // told in gossip: this node stops
 	sender    *router.Sender
 	kv        *router.KV
 	watch     *watchmux.Service

@@ -156,7 +156,7 @@ func (n *Node) meta() gossip.Meta {
 		Node: n.members.Self, Boot: n.boot, Name: n.cfg.Name, Version: version.Pontoon,
 		PeerURLs: n.cfg.AdvertisePeerURLs, ClientURLs: n.cfg.AdvertiseClientURLs,
 		SizeBytes: n.engine.Sizes().Disk, RootLeader: n.store.Leader(proto.RootRange),
-		Roster: n.roster.Revision(),
+		Roster: n.roster.Revision(), Leaving: n.goodbye.Load(),
 	}
 	m.Replicas, m.Leaders = n.store.Count()
 	m.DiskFree, m.DiskTotal = diskSpace(n.cfg.DataDir)

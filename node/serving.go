@@ -115,6 +115,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.sendClientsAway(ctx)
 	// From here on nobody counts on this node. What was handed to it meanwhile
 	// goes on to the others.
+	n.goodbye.Store(true)
 	n.leaveGossip()
 	n.transferAll(ctx)
 	drain, cancel := context.WithTimeout(ctx, drainGrace)

@@ -138,6 +138,7 @@ func (r *Replica) applyChange(batch *storage.Batch, a *applied) error {
 	if r.leading {
 		r.lease.SetVoters(r.voters()) // the lease is over raft's quorums (P3 to P5)
 	}
+	r.lease.SetLeaving(r.s.leavers.of(next))
 	a.desc, a.removed = next, nodeOf(next, r.replicaID) == 0
 	// Entries of this batch that follow are measured by the new generation.
 	r.desc.Store(next)

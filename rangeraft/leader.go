@@ -45,6 +45,7 @@ func (r *Replica) gained() {
 		nextTruncate: r.s.opts.ElectionTicks}
 	r.leader.state0.r = r
 	r.lease.Lead(r.term, r.voters())
+	r.lease.SetLeaving(r.s.leavers.of(r.desc.Load()))
 	r.wantBeat = true // the lease is wanted now, not at the next tick
 	r.s.metrics.elections.Inc()
 	r.log.Info("leader", slog.Uint64("term", uint64(r.term)))

@@ -39,6 +39,7 @@ type Store struct {
 	counting  chan struct{} // one token: a range is being counted
 	asking    chan struct{} // one token per replica that asks whether it was removed
 	departed  *departed
+	leavers   leavers
 	sessions  *sessions // raft snapshots being received
 	started   leaderlease.Nanos
 

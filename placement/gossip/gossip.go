@@ -145,11 +145,15 @@ const updateTimeout = 500 * time.Millisecond
 // Start joins the seeds, and goes on doing so.
 func (g *Gossip) Start() { g.wg.Go(g.run) }
 
-// Close leaves, so that the others know at once.
+// Close leaves, so that the others know at once. Before that its meta is told once
+// more: it can say that the node leaves for good reason, which memberlist does not.
 func (g *Gossip) Close() error {
 	close(g.stop)
 	g.wg.Wait()
-	const leaveTimeout = time.Second
+	const leaveTimeout, farewellTimeout = time.Second, 500 * time.Millisecond
+	if err := g.list.UpdateNode(farewellTimeout); err != nil {
+		g.opts.Logger.Debug("gossip update", "err", err)
+	}
 	leaveErr := g.list.Leave(leaveTimeout)
 	return errors.Join(leaveErr, g.list.Shutdown())
 }

@@ -23,7 +23,11 @@ type Meta struct {
 	SizeBytes  int64
 	DiskFree   int64 // of the file system, bytes
 	DiskTotal  int64
+	Leaving    bool // it stops, and said so before
 }
+
+// leavingState is NodeStatus.state of a node that stops.
+const leavingState = "leaving"
 
 const metaHeader = 24
 
@@ -34,6 +38,9 @@ func (m Meta) encode(limit int) ([]byte, error) {
 		NodeId: uint64(m.Node), Name: m.Name, PeerUrls: m.PeerURLs, ClientUrls: m.ClientURLs,
 		Replicas: m.Replicas, Leaders: m.Leaders, SizeBytes: m.SizeBytes, Version: m.Version,
 		DiskFreeBytes: m.DiskFree, DiskTotalBytes: m.DiskTotal,
+	}
+	if m.Leaving {
+		status.State = leavingState
 	}
 	room := limit - metaHeader
 	for _, cut := range []func(){
@@ -70,5 +77,6 @@ func decodeMeta(b []byte) (Meta, error) {
 		Name:       s.Name, Version: s.Version, PeerURLs: s.PeerUrls, ClientURLs: s.ClientUrls,
 		Replicas: s.Replicas, Leaders: s.Leaders, SizeBytes: s.SizeBytes,
 		DiskFree: s.DiskFreeBytes, DiskTotal: s.DiskTotalBytes,
+		Leaving: s.State == leavingState,
 	}, nil
 }

@@ -71,6 +71,7 @@ type Lease struct {
 	sent    []Nanos                   // sent[i] is the send time of id first+i
 	first   ID                        // oldest id still remembered
 	acked   map[proto.ReplicaID]Nanos // send time of the newest acknowledged id
+	leaving []proto.ReplicaID         // on nodes that said that they stop
 }
 
 // maxOutstanding bounds the remembered rounds; an acknowledgement of an older
@@ -113,6 +114,11 @@ func (l *Lease) Rest() { l.sent, l.first = nil, l.last+1 }
 // SetVoters changes the configuration.
 func (l *Lease) SetVoters(voters Voters) { l.voters = voters }
 
+// SetLeaving names the replicas whose nodes said that they stop. What they
+// acknowledge proves leadership (QuorumSince), but the lease does not last on it:
+// a leader whose quorum has left must notice at once, not when the lease lapses.
+func (l *Lease) SetLeaving(ids []proto.ReplicaID) { l.leaving = ids }
+
 // Drop gives the lease up for the rest of the term, before a TimeoutNow can
 // leave (P2).
 func (l *Lease) Drop() { l.dropped = true }
@@ -144,20 +150,22 @@ func (l *Lease) Acked(from proto.ReplicaID, id ID) {
 
 // QuorumTime returns the latest time T such that a quorum acknowledged
 // heartbeats sent at T or later. The leader itself counts as now.
-func (l *Lease) QuorumTime(now Nanos) Nanos {
+func (l *Lease) QuorumTime(now Nanos) Nanos { return l.quorumTime(now, nil) }
+
+func (l *Lease) quorumTime(now Nanos, without []proto.ReplicaID) Nanos {
 	if !l.leading || len(l.voters) == 0 {
 		return Never
 	}
 	quorum := now
 	for _, set := range l.voters {
 		if len(set) > 0 {
-			quorum = min(quorum, l.setTime(set, now))
+			quorum = min(quorum, l.setTime(set, now, without))
 		}
 	}
 	return quorum
 }
 
-func (l *Lease) setTime(set []proto.ReplicaID, now Nanos) Nanos {
+func (l *Lease) setTime(set []proto.ReplicaID, now Nanos, without []proto.ReplicaID) Nanos {
 	var buf [8]Nanos
 	times := buf[:0]
 	for _, id := range set {
@@ -165,7 +173,7 @@ func (l *Lease) setTime(set []proto.ReplicaID, now Nanos) Nanos {
 		switch {
 		case id == l.self:
 			at = now
-		case !ok:
+		case !ok || slices.Contains(without, id):
 			at = Never
 		}
 		times = append(times, at)
@@ -184,7 +192,7 @@ func (l *Lease) ValidUntil(now Nanos) Nanos {
 	if !l.leading || l.dropped {
 		return Never
 	}
-	t := l.QuorumTime(now)
+	t := l.quorumTime(now, l.leaving)
 	if t == Never {
 		return Never
 	}

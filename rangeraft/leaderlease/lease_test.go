@@ -3,6 +3,8 @@ package leaderlease
 import (
 	"testing"
 	"time"
+
+	"github.com/pontoon-kv/pontoon/proto"
 )
 
 const ms = Nanos(time.Millisecond)
@@ -42,6 +44,31 @@ func TestQuorumSince_P5(t *testing.T) {
 	l.Acked(3, late)
 	if !l.QuorumSince(20*ms, 50*ms) {
 		t.Fatal("quorum at 30 not seen")
+	}
+}
+
+// The lease does not last on voters that leave; what they acknowledge proves
+// leadership all the same.
+func TestLeavingVotersCarryNoLease(t *testing.T) {
+	l := NewLease(1, 700*time.Millisecond)
+	l.Lead(5, three())
+	id := l.Sent(10 * ms)
+	l.Acked(2, id)
+	l.Acked(3, id)
+	l.SetLeaving([]proto.ReplicaID{2})
+	if !l.Valid(20 * ms) {
+		t.Fatal("the voter that stays carries the lease no more")
+	}
+	l.SetLeaving([]proto.ReplicaID{2, 3})
+	if l.Valid(20 * ms) {
+		t.Fatal("voters that leave carry the lease")
+	}
+	if !l.QuorumSince(10*ms, 20*ms) {
+		t.Fatal("their acknowledgements are lost")
+	}
+	l.SetLeaving(nil)
+	if !l.Valid(20 * ms) {
+		t.Fatal("no lease once they are back")
 	}
 }
 
