@@ -198,6 +198,9 @@ func (n *Node) build(context.Context) (err error) {
 	if err := n.openPlacement(); err != nil {
 		return err
 	}
+	if err := n.openBackup(); err != nil {
+		return err
+	}
 	if n.gateway, err = gateway.New(n.cfg.Logger); err != nil {
 		return err
 	}
@@ -252,10 +255,10 @@ func (n *Node) serve() {
 	pb.RegisterLeaseServer(client, guarded.Lease)
 	pb.RegisterAuthServer(client, n.guard.Service(now))
 	pb.RegisterClusterServer(client, n.guard.Cluster(&api.Cluster{Header: header, Members: n.membership}))
-	pb.RegisterMaintenanceServer(client, n.guard.Maintenance(&api.Maintenance{
+	pb.RegisterMaintenanceServer(client, n.guard.Maintenance(maintenance{Service: n.backup, Maintenance: &api.Maintenance{
 		Header: header, Sequencer: revisions{n.numbers, n.tracer}, Store: localStore{n.store, n.engine}, Ranges: n.sender,
 		RootLeader: n.rootLeader, Alarms: n.alarms, Members: n.membership, Quota: n.quota.Limit,
-	}))
+	}}))
 	stopRecipes := guarded.Register(client)
 	pontoonpb.RegisterAdminServer(client, &admin.Server{Cluster: view})
 	healthpb.RegisterHealthServer(client, n.health)
@@ -268,6 +271,7 @@ func (n *Node) serve() {
 	pontoonpb.RegisterPeerServer(peer, &peerService{
 		store: n.store.PeerServer(), sequencer: n.sequencer, gossip: n.gossip, node: n,
 	})
+	n.serveBackups(peer)
 	n.servers = serve.NewServers(n.cfg.Logger)
 	n.servers.Peers(peer, n.peerListeners)
 	n.servers.Both(client, httpapi.New(httpapi.Options{

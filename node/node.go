@@ -16,6 +16,7 @@ import (
 	"github.com/pontoon-kv/pontoon/node/alarm"
 	"github.com/pontoon-kv/pontoon/node/auth"
 	"github.com/pontoon-kv/pontoon/node/autocompact"
+	"github.com/pontoon-kv/pontoon/node/backup"
 	"github.com/pontoon-kv/pontoon/node/config"
 	"github.com/pontoon-kv/pontoon/node/gateway"
 	"github.com/pontoon-kv/pontoon/node/members"
@@ -91,6 +92,7 @@ type Node struct {
 	endStreams                     func() // those of clients that never end by themselves
 	gateway                        *gateway.Gateway
 	guard                          *auth.Guard
+	backup                         *backup.Service
 	clientTLS, peerTLS             *secure.Side // nil: not encrypted
 	peerCreds                      credentials.TransportCredentials
 

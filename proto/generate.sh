@@ -15,4 +15,4 @@ protoc -Iproto/pontoonpb -I"$inc" -I"$gateway1/third_party/googleapis" -I"$gatew
   --go_out=. --go_opt=module=github.com/pontoon-kv/pontoon \
   --go-grpc_out=. --go-grpc_opt=module=github.com/pontoon-kv/pontoon \
   --go-vtproto_out=. --go-vtproto_opt=module=github.com/pontoon-kv/pontoon,features=marshal+unmarshal+size \
-  pontoon.proto
+  pontoon.proto backup.proto

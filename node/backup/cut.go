@@ -1,0 +1,136 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/storage/keys"
+)
+
+const (
+	// cutTries is how often the ranges may change under the opening of sessions.
+	cutTries = 20
+	cutPause = 100 * time.Millisecond
+)
+
+// cut is one revision of all user keys, pinned.
+type cut struct {
+	revision, floor proto.Revision
+	sessions        []session
+}
+
+func (c *cut) close() {
+	for _, s := range c.sessions {
+		if s != nil { // not opened
+			s.close()
+		}
+	}
+}
+
+// pin takes a revision and pins the views of all ranges at it (B1). Ranges that
+// split, move or are compacted meanwhile make it begin anew at a newer one;
+// nothing has been read by then.
+func (s *Service) pin(ctx context.Context) (*cut, error) {
+	bad := map[proto.NodeID]int{}
+	var last error
+	for range cutTries {
+		c, err := s.tryPin(ctx, bad)
+		if err == nil {
+			return c, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		last = err
+		s.opts.Logger.Debug("backup: pinning views again", "error", err)
+		select {
+		case <-time.After(cutPause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return nil, fmt.Errorf("pin a view of every range: %w", last)
+}
+
+func (s *Service) tryPin(ctx context.Context, bad map[proto.NodeID]int) (*cut, error) {
+	rev, floor, err := s.opts.Sequencer.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ranges, err := s.opts.Ranges.Cover(ctx, keys.UserSpan)
+	if err != nil {
+		return nil, err
+	}
+	shares, err := divide(s.opts.Node, keys.UserSpan, ranges, bad)
+	if err != nil {
+		return nil, err
+	}
+	c := &cut{revision: rev, floor: floor, sessions: make([]session, len(shares))}
+	failed := make([]error, len(shares))
+	var g errgroup.Group
+	for i, sh := range shares {
+		g.Go(func() error {
+			c.sessions[i], failed[i] = s.open(ctx, rev, sh)
+			return failed[i]
+		})
+	}
+	if err := g.Wait(); err != nil {
+		for i, sh := range shares {
+			if failed[i] != nil {
+				s.learn(ctx, sh, failed[i], bad)
+			}
+		}
+		c.close()
+		return nil, err
+	}
+	for _, v := range c.sessions {
+		c.floor = max(c.floor, v.floor())
+	}
+	if c.floor > c.revision {
+		c.close()
+		return nil, fmt.Errorf("compacted at revision %d, above %d", c.floor, c.revision)
+	}
+	for _, v := range c.sessions {
+		if err := v.start(c.floor); err != nil {
+			c.close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (s *Service) open(ctx context.Context, rev proto.Revision, sh share) (session, error) {
+	if sh.node == s.opts.Node {
+		view, err := s.opts.Store.Open(ctx, rev, sh.parts)
+		if err != nil {
+			return nil, err
+		}
+		return &localSession{view: view}, nil
+	}
+	conn, err := s.opts.Peers.Conn(sh.node)
+	if err != nil {
+		return nil, err
+	}
+	return openRemote(ctx, conn, sh.wire(s.opts.ClusterID, rev))
+}
+
+// learn makes the next try differ: the cache of ranges is told by the ranges
+// themselves where they are, and a node that cannot serve comes last.
+func (s *Service) learn(ctx context.Context, sh share, err error, bad map[proto.NodeID]int) {
+	var re *proto.RangeError
+	if !errors.As(err, &re) || re.Code == pontoonpb.RangeErrorCode_UNAVAILABLE {
+		bad[sh.node]++
+		return
+	}
+	for _, p := range sh.parts {
+		_, _ = s.opts.Ranges.Send(ctx, &pontoonpb.RangeOp{ // its refusals are what is wanted
+			Span: p.Span.Wire(), Op: &pontoonpb.RangeOp_Status{Status: &pontoonpb.StatusOp{}},
+		})
+	}
+}
