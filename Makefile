@@ -56,8 +56,8 @@ fix: ## rewrite formatting
 	gofmt -w $$(git ls-files '*.go' | grep -v '\.pb\.go$$')
 
 .PHONY: etcd
-etcd: ## build real etcd and etcdctl 3.7.3 into bin/
-	cd $(ORACLE) && $(GO) build -o ../../bin/etcd ./cmd/etcd && $(GO) build -o ../../bin/etcdctl ./cmd/etcdctl
+etcd: ## build real etcd, etcdctl and etcdutl 3.7.3 into bin/
+	cd $(ORACLE) && $(GO) build -o ../../bin/etcd ./cmd/etcd && $(GO) build -o ../../bin/etcdctl ./cmd/etcdctl && $(GO) build -o ../../bin/etcdutl ./cmd/etcdutl
 
 .PHONY: diff
 diff: build ## differential test against real etcd: OPS= SEED= NODES= SPLITS= MERGES= MOVES= TRANSFERS=

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -40,8 +39,6 @@ import (
 
 // probeTimeout bounds one read of a health probe.
 const probeTimeout = 2 * time.Second
-
-func engineDir(dataDir string) string { return filepath.Join(dataDir, "engine") }
 
 // openStore builds the store and what it leans on.
 func (n *Node) openStore(fresh bool) (err error) {

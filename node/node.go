@@ -143,7 +143,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 	}
 	n.members = members
 	n.engine, err = storage.Open(storage.Options{
-		Dir: engineDir(n.cfg.DataDir), FS: n.cfg.FS, CacheBytes: n.cfg.CacheBytes, Logger: n.cfg.Logger, Registerer: n.registry,
+		Dir: membership.EngineDir(n.cfg.DataDir), FS: n.cfg.FS, CacheBytes: n.cfg.CacheBytes, Logger: n.cfg.Logger, Registerer: n.registry,
 	})
 	if err != nil {
 		return err

@@ -128,6 +128,9 @@ func (s *Service) Authenticate(ctx context.Context, r *pb.AuthenticateRequest) (
 	}
 	resp := &pb.AuthenticateResponse{Header: s.header()}
 	if s.guard.opts.simple {
+		if rules, err = s.withSecret(ctx, rules); err != nil {
+			return nil, err
+		}
 		resp.Token = signToken(rules.secret, rules.mem.GetUser(r.Name), time.Now().Add(s.guard.opts.TokenTTL))
 		return resp, nil
 	}

@@ -173,10 +173,20 @@ func (c *Cluster) Member(id proto.NodeID) (Member, bool) {
 
 const fileName = "cluster.json"
 
+// EngineDir is where the engine of a data directory lies.
+func EngineDir(dataDir string) string { return filepath.Join(dataDir, "engine") }
+
+// RestoreDir is where a restore works. While it is there, the data directory
+// is nobody's.
+func RestoreDir(dataDir string) string { return filepath.Join(dataDir, "restore.tmp") }
+
 // Load returns the membership saved in the data directory, nil if none was.
 // A file that cannot be read as one is an error: guessing who the cluster is
 // would be worse than not starting.
 func Load(dataDir string) (*Cluster, error) {
+	if _, err := os.Stat(RestoreDir(dataDir)); err == nil {
+		return nil, fmt.Errorf("membership: a restore into %s did not finish; remove the directory and restore again", dataDir)
+	}
 	path := filepath.Join(dataDir, fileName)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
