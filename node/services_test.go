@@ -38,7 +38,6 @@ func TestServices(t *testing.T) {
 				{"members", s.members},
 				{"health and reflection", s.standard},
 				{"http", s.http},
-				{"unimplemented", s.unimplemented},
 			} {
 				if !t.Run(step.name, step.run) {
 					return
@@ -276,26 +275,6 @@ func (s *services) http(t *testing.T) {
 	} {
 		if code, body := s.any().get(path); code != http.StatusOK || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s", path, code, body)
-		}
-	}
-}
-
-// What is not built yet says so, and never claims a success.
-func (s *services) unimplemented(t *testing.T) {
-	ctx := within(t, 10*time.Second)
-	conn := s.any().conn
-	m := pb.NewMaintenanceClient(conn)
-	for name, call := range map[string]func() error{
-		"snapshot": func() error {
-			stream, err := m.Snapshot(ctx, &pb.SnapshotRequest{})
-			if err == nil {
-				_, err = stream.Recv()
-			}
-			return err
-		},
-	} {
-		if err := call(); status.Code(err) != codes.Unimplemented {
-			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
