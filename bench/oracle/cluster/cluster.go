@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,9 @@ type Options struct {
 	// ElectionTimeout is passed as --election-timeout, a tenth of it as
 	// --heartbeat-interval; default etcd's own (1 s).
 	ElectionTimeout time.Duration
+	// Prepare, if set, is called for every node before the first one starts, to
+	// fill its data directory.
+	Prepare func(Node) error
 	// ReadyTimeout bounds the wait for all nodes to serve; default 30 s.
 	ReadyTimeout time.Duration
 }
@@ -39,6 +43,12 @@ func (o *Options) fill() {
 
 // heartbeat is what belongs to ElectionTimeout.
 func (o *Options) heartbeat() time.Duration { return o.ElectionTimeout / 10 }
+
+// Node is what a node will be started with.
+type Node struct {
+	Name, DataDir, PeerURL string
+	InitialCluster, Token  string
+}
 
 // Cluster is a running etcd or Pontoon cluster.
 type Cluster struct {
@@ -89,6 +99,21 @@ type layout struct {
 	names   []string
 	clients []string // host:port
 	peers   []string // host:port
+}
+
+// prepare fills the data directories.
+func (l layout) prepare(o Options) error {
+	if o.Prepare == nil {
+		return nil
+	}
+	for i, name := range l.names {
+		n := Node{Name: name, DataDir: filepath.Join(l.dir, name), PeerURL: "http://" + l.peers[i],
+			InitialCluster: l.initialCluster(), Token: filepath.Base(l.dir)}
+		if err := o.Prepare(n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (l layout) initialCluster() string {
@@ -145,6 +170,9 @@ func start(name string, o Options, starter func(*Cluster, layout, Options) error
 		c := &Cluster{Name: name}
 		var l layout
 		if l, err = newLayout(name, o, c); err == nil {
+			err = l.prepare(o)
+		}
+		if err == nil {
 			if err = starter(c, l, o); err == nil {
 				return c, nil
 			}

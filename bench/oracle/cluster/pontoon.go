@@ -37,6 +37,20 @@ func StartPontoon(o Options) (*Cluster, error) {
 	})
 }
 
+// Pontoon runs a command of Pontoon's binary to its end and returns what it
+// printed.
+func Pontoon(args ...string) (string, error) {
+	bin, err := pontoonBinary()
+	if err != nil {
+		return "", err
+	}
+	out, err := exec.Command(bin, args...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("pontoon %s: %w\n%s", args[0], err, out)
+	}
+	return string(out), nil
+}
+
 func pontoonArgs(l layout, i int, o Options) []string {
 	args := []string{
 		"start",
