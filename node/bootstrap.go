@@ -49,6 +49,10 @@ func loadMembers(ctx context.Context, cfg *config.Config) (*membership.Cluster, 
 		}
 		return have, known, greet(ctx, cfg, have)
 	}
+	if _, err := os.Stat(filepath.Join(cfg.DataDir, "member", "wal")); err == nil {
+		return nil, 0, fmt.Errorf("data directory %s is one of etcd, which cannot be read as it is: "+
+			"take a snapshot of that cluster and make a cluster of it with `pontoon restore`, or give another --data-dir", cfg.DataDir)
+	}
 	switch {
 	case len(cfg.Join) > 0:
 		have, err = joinCluster(ctx, cfg)

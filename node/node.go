@@ -133,7 +133,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 		n.peerListeners[i] = n.traffic.Listener(l)
 	}
 	n.onClose(func() { serve.CloseListeners(n.peerListeners) })
-	if n.tracer, err = tracing.Open(ctx, n.cfg.TracingEndpoint, n.cfg.Name); err != nil {
+	if n.tracer, err = openTracing(ctx, &n.cfg); err != nil {
 		return err
 	}
 	n.onClose(func() { n.tracer.Close(context.Background()) })

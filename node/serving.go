@@ -88,12 +88,15 @@ func (s *serving) try(ctx context.Context) bool {
 }
 
 func (s *serving) letIn() {
-	close(s.may)
 	n := s.node
 	n.cfg.Logger.Info("ready to serve client requests", "node", fmt.Sprintf("%x", uint64(n.members.Self)), "name", n.cfg.Name,
 		"cluster", fmt.Sprintf("%x", n.members.ID), "client_urls", n.cfg.ListenClientURLs, "peer_urls", n.cfg.ListenPeerURLs,
 		"version", version.Pontoon)
+	close(s.may) // whoever waits for it finds the line in the log
 }
+
+// Serving is closed once clients are let in.
+func (n *Node) Serving() <-chan struct{} { return n.serving.may }
 
 func (s *serving) close() {
 	s.cancel()

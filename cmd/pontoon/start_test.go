@@ -6,10 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/pontoon-kv/pontoon/cmd/pontoon/etcdflags"
 	"github.com/pontoon-kv/pontoon/node/config"
-	"github.com/spf13/pflag"
 )
 
 // A flag beats PONTOON_*, which beats ETCD_*, which beats the default.
@@ -30,9 +31,10 @@ func TestEnvironment(t *testing.T) {
 			for k, v := range tc.env {
 				t.Setenv(k, v)
 			}
-			cfg := config.Default()
+			settings := etcdflags.Bind(etcdflags.Pontoon())
+			cfg := &settings.Node
 			flags := pflag.NewFlagSet("start", pflag.ContinueOnError)
-			startFlags(flags, &cfg)
+			startFlags(flags, settings)
 			if err := flags.Parse(tc.args); err != nil {
 				t.Fatal(err)
 			}
@@ -46,9 +48,10 @@ func TestEnvironment(t *testing.T) {
 func TestEnvironmentOfLists(t *testing.T) {
 	t.Setenv("ETCD_LISTEN_CLIENT_URLS", "http://127.0.0.1:1,http://127.0.0.1:2")
 	t.Setenv("PONTOON_MAX_TXN_OPS", "7")
-	cfg := config.Default()
+	settings := etcdflags.Bind(etcdflags.Pontoon())
+	cfg := &settings.Node
 	flags := pflag.NewFlagSet("start", pflag.ContinueOnError)
-	startFlags(flags, &cfg)
+	startFlags(flags, settings)
 	if err := fromEnvironment(flags); err != nil || len(cfg.ListenClientURLs) != 2 || cfg.MaxTxnOps != 7 {
 		t.Error(cfg.ListenClientURLs, cfg.MaxTxnOps, err)
 	}
@@ -67,7 +70,7 @@ func TestStartRefuses(t *testing.T) {
 		{`invalid argument "x" for "--max-txn-ops"`, []string{"--max-txn-ops=x"}},
 		{"--advertise-client-urls is required", []string{"--listen-client-urls=http://" + taken}},
 		{"at least as 5 times", []string{"--heartbeat-interval=500", "--election-timeout=1000"}},
-		{"unexpected clusterState", []string{"--initial-cluster-state=old"}},
+		{`invalid argument "old" for "--initial-cluster-state"`, []string{"--initial-cluster-state=old"}},
 		{"couldn't find local name", []string{"--name=b", "--initial-cluster=a=http://localhost:2380"}},
 		{"missing from --initial-advertise-peer-urls", []string{"--name=a", "--initial-cluster=a=http://localhost:1", "--initial-advertise-peer-urls=http://localhost:2"}},
 		{"is given to both", []string{"--name=a", "--initial-cluster=a=http://localhost:2380,b=http://localhost:2380"}},

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,8 +35,14 @@ const (
 	DefaultAuthToken      = "simple"
 	DefaultAuthTokenTTL   = 5 * time.Minute
 	DefaultBcryptCost     = 10
+	DefaultKeepAliveMin   = 5 * time.Second
+	DefaultKeepAlive      = 2 * time.Hour
+	DefaultKeepAliveWait  = 20 * time.Second
+	DefaultSlowRequest    = 300 * time.Millisecond
+	DefaultTracingService = "pontoon"
 	maxElection           = 50 * time.Second
 	minProgressNotify     = 100 * time.Millisecond
+	maxPerMillion         = 1_000_000
 )
 
 // Config is everything a node is told from outside.
@@ -42,10 +50,14 @@ type Config struct {
 	Name    string
 	DataDir string // default: NAME.pontoon
 
-	ListenClientURLs    []string
-	AdvertiseClientURLs []string
-	ListenPeerURLs      []string
-	AdvertisePeerURLs   []string
+	ListenClientURLs     []string
+	ListenClientHTTPURLs []string // HTTP is served there alone; empty: on ListenClientURLs
+	ListenMetricsURLs    []string // metrics and health without anything else
+	AdvertiseClientURLs  []string
+	ListenPeerURLs       []string
+	AdvertisePeerURLs    []string
+	ReusePort            bool // SO_REUSEPORT on all listeners
+	ReuseAddress         bool // SO_REUSEADDR on all listeners
 
 	InitialCluster      string // name=url,...; default: this node alone
 	InitialClusterState string // "new" or "existing"
@@ -67,6 +79,9 @@ type Config struct {
 	WatchProgressNotifyInterval time.Duration
 	MaxRequestBytes             uint // largest request a client may send, bytes
 	MaxTxnOps                   uint // largest number of operations in one txn
+	MaxConcurrentStreams        uint32
+	Keepalive                   Keepalive
+	SlowRequest                 time.Duration // a unary request that takes longer is logged
 
 	QuotaBackendBytes       int64  // of users' data in this node's store; 0: what the disk has room for, negative: none
 	AutoCompactionMode      string // "periodic" or "revision"
@@ -81,10 +96,13 @@ type Config struct {
 	AuthTokenTTL time.Duration // of simple tokens
 	BcryptCost   int           // of password hashes
 
-	CacheBytes      int64  // engine block cache
-	EnablePprof     bool   // serve /debug/pprof on the client port
-	Metrics         string // "basic" or "extensive"
-	TracingEndpoint string // OTLP gRPC host:port; empty: tracing off
+	CacheBytes    int64 // engine block cache
+	EnablePprof   bool  // serve /debug/pprof on the client port
+	EnableGateway bool  // serve /v3/
+	CORS          []string
+	HostWhitelist []string // of plain HTTP requests; "*" or empty: any host
+	Metrics       string   // "basic" or "extensive"
+	Tracing       Tracing
 
 	Logger *slog.Logger
 
@@ -92,6 +110,25 @@ type Config struct {
 	// lets tests take the power away.
 	FS *storage.FS
 }
+
+// Keepalive is what connections of clients are held to.
+type Keepalive struct {
+	MinTime  time.Duration // between two pings of a client; 0: gRPC's own limit
+	Interval time.Duration // between two pings of a client by the server
+	Timeout  time.Duration // of the answer; if it or Interval is 0, gRPC's own
+}
+
+// Tracing says where spans go.
+type Tracing struct {
+	Endpoint string // OTLP gRPC host:port; empty: tracing off
+	Service  string
+	Instance string // default: the node's name
+	// PerMillion is how many of a million traces are kept that begin here.
+	PerMillion int
+}
+
+// Sampled is the part of the traces that begin here which is kept, 0 to 1.
+func (t Tracing) Sampled() float64 { return float64(t.PerMillion) / maxPerMillion }
 
 // Default returns the settings of `pontoon start` without flags.
 func Default() Config {
@@ -109,6 +146,9 @@ func Default() Config {
 		WatchProgressNotifyInterval: DefaultProgressNotify,
 		MaxRequestBytes:             DefaultMaxRequest,
 		MaxTxnOps:                   DefaultMaxTxnOps,
+		MaxConcurrentStreams:        math.MaxUint32,
+		Keepalive:                   Keepalive{MinTime: DefaultKeepAliveMin, Interval: DefaultKeepAlive, Timeout: DefaultKeepAliveWait},
+		SlowRequest:                 DefaultSlowRequest,
 		AutoCompactionMode:          "periodic",
 		AutoCompactionRetention:     "0",
 		SelfSignedCertValidity:      1,
@@ -117,7 +157,11 @@ func Default() Config {
 		BcryptCost:                  DefaultBcryptCost,
 		CacheBytes:                  64 << 20,
 		EnablePprof:                 true,
+		EnableGateway:               true,
+		CORS:                        []string{"*"},
+		HostWhitelist:               []string{"*"},
 		Metrics:                     "basic",
+		Tracing:                     Tracing{Service: DefaultTracingService, PerMillion: maxPerMillion},
 		Logger:                      slog.Default(),
 	}
 }
@@ -148,6 +192,9 @@ func (c *Config) Complete() error {
 	default:
 		return fmt.Errorf("unexpected clusterState %q", c.InitialClusterState)
 	}
+	if err := c.checkCompaction(); err != nil {
+		return err
+	}
 	return c.checkNumbers()
 }
 
@@ -165,16 +212,18 @@ func (c *Config) completeURLs() error {
 		}
 	}
 	for _, set := range []struct {
-		flag   string
-		urls   []string
-		listen bool
+		flag           string
+		urls           []string
+		listen, needed bool
 	}{
-		{"--listen-client-urls", c.ListenClientURLs, true},
-		{"--listen-peer-urls", c.ListenPeerURLs, true},
-		{"--advertise-client-urls", c.AdvertiseClientURLs, false},
-		{"--initial-advertise-peer-urls", c.AdvertisePeerURLs, false},
+		{"--listen-client-urls", c.ListenClientURLs, true, true},
+		{"--listen-client-http-urls", c.ListenClientHTTPURLs, true, false},
+		{"--listen-metrics-urls", c.ListenMetricsURLs, true, false},
+		{"--listen-peer-urls", c.ListenPeerURLs, true, true},
+		{"--advertise-client-urls", c.AdvertiseClientURLs, false, true},
+		{"--initial-advertise-peer-urls", c.AdvertisePeerURLs, false, true},
 	} {
-		if len(set.urls) == 0 {
+		if len(set.urls) == 0 && set.needed {
 			return fmt.Errorf("%s must not be empty", set.flag)
 		}
 		for _, u := range set.urls {
@@ -205,7 +254,7 @@ func checkURL(raw string, listen bool) error {
 	if u.Path != "" {
 		return fmt.Errorf("%q: URL must not contain a path", raw)
 	}
-	if listen && host != "localhost" && host != "" && net.ParseIP(host) == nil {
+	if listen && host != "localhost" && net.ParseIP(host) == nil {
 		return fmt.Errorf("expected IP in URL for binding (%s)", raw)
 	}
 	return nil
@@ -229,9 +278,31 @@ func (c *Config) checkNumbers() error {
 		return fmt.Errorf("--metrics must be basic or extensive (set to %q)", c.Metrics)
 	case c.MaxTxnOps == 0:
 		return errors.New("--max-txn-ops must be >0")
+	case c.Tracing.PerMillion < 0:
+		return errors.New("distributed tracing configurition is not valid: (tracing sampling rate must be positive)")
+	case c.Tracing.PerMillion > maxPerMillion:
+		return fmt.Errorf("distributed tracing configurition is not valid: (tracing sampling rate must be less than %d)", maxPerMillion)
 	case c.WatchProgressNotifyInterval < minProgressNotify:
 		return fmt.Errorf("--watch-progress-notify-interval must be at least %v (set to %v)",
 			minProgressNotify, c.WatchProgressNotifyInterval)
+	}
+	return nil
+}
+
+// checkCompaction refuses what etcd refuses.
+func (c *Config) checkCompaction() error {
+	switch c.AutoCompactionMode {
+	case "periodic", "revision":
+	case "":
+		return errors.New("undefined auto-compaction-mode")
+	default:
+		return fmt.Errorf("unknown auto-compaction-mode %q", c.AutoCompactionMode)
+	}
+	if n, err := strconv.Atoi(c.AutoCompactionRetention); err == nil && n >= 0 {
+		return nil
+	}
+	if _, err := time.ParseDuration(c.AutoCompactionRetention); err != nil {
+		return fmt.Errorf("error parsing CompactionRetention: %w", err)
 	}
 	return nil
 }

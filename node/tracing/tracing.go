@@ -31,25 +31,33 @@ type Tracer struct {
 	tracer   trace.Tracer
 }
 
-// Open exports to the OTLP gRPC collector at endpoint ("host:port"); an empty
-// endpoint gives the nil Tracer.
-func Open(ctx context.Context, endpoint, node string) (*Tracer, error) {
-	if endpoint == "" {
-		return nil, nil
-	}
-	exp, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(endpoint), otlptracegrpc.WithInsecure())
-	if err != nil {
-		return nil, fmt.Errorf("--tracing-endpoint %q: %w", endpoint, err)
-	}
-	return New(exp, node), nil
+// Options name where spans go, and whose they are.
+type Options struct {
+	Endpoint string  // OTLP gRPC collector, host:port; empty: tracing is off
+	Service  string  // service.name
+	Instance string  // service.instance.id
+	Sampled  float64 // the part of the traces that begin here which is kept, 0 to 1
 }
 
-// New exports to exp.
-func New(exp sdktrace.SpanExporter, node string) *Tracer {
+// Open exports to the collector; without an endpoint it gives the nil Tracer.
+func Open(ctx context.Context, o Options) (*Tracer, error) {
+	if o.Endpoint == "" {
+		return nil, nil
+	}
+	exp, err := otlptracegrpc.New(ctx, otlptracegrpc.WithEndpoint(o.Endpoint), otlptracegrpc.WithInsecure())
+	if err != nil {
+		return nil, fmt.Errorf("tracing to %q: %w", o.Endpoint, err)
+	}
+	return New(exp, o), nil
+}
+
+// New exports to exp. A trace that a client began is kept if the client keeps it.
+func New(exp sdktrace.SpanExporter, o Options) *Tracer {
 	p := sdktrace.NewTracerProvider(
 		sdktrace.WithBatcher(exp),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(o.Sampled))),
 		sdktrace.WithResource(resource.NewSchemaless(
-			attribute.String("service.name", "pontoon"), attribute.String("service.instance.id", node))),
+			attribute.String("service.name", o.Service), attribute.String("service.instance.id", o.Instance))),
 	)
 	return &Tracer{provider: p, tracer: p.Tracer("github.com/pontoon-kv/pontoon")}
 }

@@ -11,7 +11,7 @@ import (
 
 func TestATraceCrossesTheHopToTheLeader(t *testing.T) {
 	exp := tracetest.NewInMemoryExporter()
-	tr := New(exp, "n1")
+	tr := New(exp, Options{Service: "pontoon", Instance: "n1", Sampled: 1})
 	op := &pontoonpb.RangeOp{RangeId: 3}
 	err := tr.Span(t.Context(), "gateway", func(ctx context.Context) error {
 		op = tr.Inject(ctx, op)
