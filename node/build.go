@@ -16,7 +16,6 @@ import (
 	"github.com/pontoon-kv/pontoon/node/auth"
 	"github.com/pontoon-kv/pontoon/node/concurrency"
 	"github.com/pontoon-kv/pontoon/node/gateway"
-	"github.com/pontoon-kv/pontoon/node/httpapi"
 	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/metrics"
 	"github.com/pontoon-kv/pontoon/node/peers"
@@ -198,6 +197,9 @@ func (n *Node) build(context.Context) (err error) {
 	if err := n.openBackup(); err != nil {
 		return err
 	}
+	if !n.cfg.EnableGateway {
+		return nil
+	}
 	if n.gateway, err = gateway.New(n.cfg.Logger); err != nil {
 		return err
 	}
@@ -238,8 +240,9 @@ func (n *Node) serve() {
 	header := n.header()
 	n.rpcs = metrics.NewRPC(n.registry, n.cfg.Metrics == "extensive")
 	client := grpc.NewServer(slices.Concat(
-		serve.ClientOptions(n.cfg.MaxRequestBytes), n.rpcs.Options(), []grpc.ServerOption{
+		serve.ClientOptions(n.limits()), n.rpcs.Options(), []grpc.ServerOption{
 			grpc.Creds(secure.Accepted(serve.Unwrap)), grpc.ChainUnaryInterceptor(n.guard.AdminService),
+			grpc.ChainUnaryInterceptor(slowRequests{n.cfg.SlowRequest, n.cfg.Logger}.unary),
 		}, n.needs.Options(), n.tracer.ServerOptions(), answered{n.kv.Observe}.options())...)
 	now := func() *pb.ResponseHeader { return header.Header(int64(n.numbers.Seen())) }
 	kv, leases := n.gate.KV(n.kv), n.gate.Lease(n.leases)
@@ -271,11 +274,7 @@ func (n *Node) serve() {
 	n.serveBackups(peer)
 	n.servers = serve.NewServers(n.cfg.Logger)
 	n.servers.Peers(peer, n.peerListeners)
-	n.servers.Both(client, httpapi.New(httpapi.Options{
-		Probe: probe{n}, Ranges: localRanges{n.store, n}, Counts: metrics.NewHealth(n.registry),
-		Gatherer: metrics.NewGatherer(n.registry, n), Registerer: n.registry, Pprof: n.cfg.EnablePprof, Timeout: probeTimeout, Gateway: n.gateway,
-	}), n.clientListeners, n.serving.may)
-	n.servers.Pipe(client, n.gateway.Listener())
+	n.serveClients(client)
 	n.endStreams = func() { // they would outlast any grace
 		stopRecipes()
 		n.leases.Close()

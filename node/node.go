@@ -86,6 +86,7 @@ type Node struct {
 	failed     chan error // see Failed
 
 	clientListeners, peerListeners []net.Listener
+	webListeners, metricsListeners []net.Listener
 	servers                        *serve.Servers
 	serving                        *serving
 	health                         *health.Server
@@ -121,18 +122,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 	if err := n.secure(); err != nil {
 		return err
 	}
-	if n.clientListeners, err = serve.Listen(n.cfg.ListenClientURLs, encrypter(n.clientTLS)); err != nil {
+	if err := n.listen(); err != nil {
 		return err
 	}
-	n.onClose(func() { serve.CloseListeners(n.clientListeners) })
-	if n.peerListeners, err = serve.Listen(n.cfg.ListenPeerURLs, encrypter(n.peerTLS)); err != nil {
-		return err
-	}
-	n.traffic = peers.NewTraffic(n.registry)
-	for i, l := range n.peerListeners {
-		n.peerListeners[i] = n.traffic.Listener(l)
-	}
-	n.onClose(func() { serve.CloseListeners(n.peerListeners) })
 	if n.tracer, err = openTracing(ctx, &n.cfg); err != nil {
 		return err
 	}

@@ -28,6 +28,19 @@ func (p probe) Read(ctx context.Context, serializable bool) error {
 	return err
 }
 
+// Alarms lists the alarms that this node knows of.
+func (p probe) Alarms() []*pb.AlarmMember { return p.n.alarms.Known() }
+
+// Learner reports whether this node is a learner member.
+func (p probe) Learner() bool {
+	for _, r := range p.n.roster.Nodes() {
+		if proto.NodeID(r.NodeId) == p.n.members.Self {
+			return r.Learner
+		}
+	}
+	return false
+}
+
 // rootLeader returns the leader of the root range as this node knows it: from
 // its own replica, or from who answered last.
 func (n *Node) rootLeader() proto.NodeID {
@@ -48,9 +61,6 @@ func (s localStore) Sizes() (total, inUse int64) {
 	u := s.engine.Usage()
 	return u.Total, u.InUse
 }
-
-// Alarms lists the alarms that this node knows of.
-func (p probe) Alarms() []*pb.AlarmMember { return p.n.alarms.Known() }
 
 // quotaStore is the engine as the quota sees it.
 type quotaStore struct{ engine *storage.Engine }

@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"google.golang.org/grpc/credentials"
 
@@ -14,7 +15,7 @@ import (
 // secure opens both sides' TLS before any port is.
 func (n *Node) secure() (err error) {
 	if n.clientTLS, err = n.cfg.ClientTLS.Open(n.cfg.TLSVersions, filepath.Join(fixtures(&n.cfg), "client"),
-		hosts(n.cfg.ListenClientURLs), n.cfg.SelfSignedCertValidity, false); err != nil {
+		hosts(slices.Concat(n.cfg.ListenClientURLs, n.cfg.ListenClientHTTPURLs)), n.cfg.SelfSignedCertValidity, false); err != nil {
 		return fmt.Errorf("clients: %w", err)
 	}
 	n.peerTLS, n.peerCreds, err = peerSide(&n.cfg)

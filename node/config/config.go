@@ -232,7 +232,7 @@ func (c *Config) completeURLs() error {
 			}
 		}
 	}
-	return nil
+	return c.listenOnce()
 }
 
 func checkURL(raw string, listen bool) error {
@@ -313,6 +313,19 @@ func initialCluster(name string, urls []string) string {
 		parts[i] = name + "=" + u
 	}
 	return strings.Join(parts, ",")
+}
+
+// listenOnce refuses a client address that is to serve gRPC and HTTP apart.
+func (c *Config) listenOnce() error {
+	for _, u := range c.ListenClientHTTPURLs {
+		_, addr, _ := strings.Cut(u, "://")
+		for _, other := range c.ListenClientURLs {
+			if _, at, _ := strings.Cut(other, "://"); at == addr {
+				return fmt.Errorf("cannot bind both --listen-client-urls and --listen-client-http-urls on the same url %s", u)
+			}
+		}
+	}
+	return nil
 }
 
 // RequestTimeout is how long a request may take when the client named no

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -55,8 +56,8 @@ func TestRangesAreShownInPages(t *testing.T) {
 	for i := range 10_000 {
 		rs.ids = append(rs.ids, proto.RangeID(i+1))
 	}
-	h := New(Options{Ranges: rs, Gatherer: prometheus.NewRegistry(), Timeout: time.Second})
-	code, body := get(t, h, "GET", "/debug/ranges")
+	h := New(Options{Ranges: rs, Gatherer: prometheus.NewRegistry(), Timeout: time.Second, Access: plainAccess()}).Client
+	code, body := get(h, "GET", "/debug/ranges")
 	lines := strings.Split(body, "\n")
 	if code != 200 || lines[0] != "10000 replicas on this node" || !strings.Contains(body, "more: /debug/ranges?after=200\n") {
 		t.Fatal(code, lines[0])
@@ -75,7 +76,7 @@ func TestRangesAreShownInPages(t *testing.T) {
 	var seen []uint64
 	for after, pages := uint64(0), 0; pages == 0 || after != 0; pages++ {
 		var p rangesPage
-		_, body := get(t, h, "GET", fmt.Sprintf("/debug/ranges?format=json&limit=5000&after=%d", after))
+		_, body := get(h, "GET", fmt.Sprintf("/debug/ranges?format=json&limit=5000&after=%d", after))
 		if err := json.Unmarshal([]byte(body), &p); err != nil || p.Replicas != 10_000 {
 			t.Fatal(err)
 		}
@@ -93,34 +94,39 @@ func TestRangesAreShownInPages(t *testing.T) {
 }
 
 func TestOneRangeAndBadRequests(t *testing.T) {
-	h := New(Options{Ranges: &replicas{ids: []proto.RangeID{1, 2, 3, 7}}, Gatherer: prometheus.NewRegistry(), Timeout: time.Second})
+	h := New(Options{Ranges: &replicas{ids: []proto.RangeID{1, 2, 3, 7}}, Gatherer: prometheus.NewRegistry(), Timeout: time.Second, Access: plainAccess()}).Client
 	for path, want := range map[string]string{
 		"?range=2&format=json": `"ranges":[{"range":2,`,
 		"?range=3":             `"<k>00003"`,
 		"?after=3":             "4 replicas on this node",
 	} {
-		if code, body := get(t, h, "GET", "/debug/ranges"+path); code != 200 || !strings.Contains(body, want) || strings.Contains(body, "more") {
+		if code, body := get(h, "GET", "/debug/ranges"+path); code != 200 || !strings.Contains(body, want) || strings.Contains(body, "more") {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
 	for path, want := range map[string]int{
 		"?range=7": 404, "?range=5": 404, "?range=0": 400, "?after=x": 400, "?limit=0": 400, "?limit=-1": 400, "?format=xml": 400, "?range=x": 400,
 	} {
-		if code, body := get(t, h, "GET", "/debug/ranges"+path); code != want {
+		if code, body := get(h, "GET", "/debug/ranges"+path); code != want {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
-	if code, _ := get(t, h, "POST", "/debug/ranges"); code != 405 {
+	if code, _ := get(h, "POST", "/debug/ranges"); code != 405 {
 		t.Error(code)
 	}
 }
 
 // Where authentication is on, the page tells no keys.
 func TestRangesHideKeys(t *testing.T) {
-	h := New(Options{Ranges: &replicas{ids: []proto.RangeID{3}, secret: true}, Gatherer: prometheus.NewRegistry(), Timeout: time.Second})
+	h := New(Options{Ranges: &replicas{ids: []proto.RangeID{3}, secret: true}, Gatherer: prometheus.NewRegistry(), Timeout: time.Second, Access: plainAccess()}).Client
 	for _, path := range []string{"/debug/ranges", "/debug/ranges?format=json"} {
-		if code, body := get(t, h, "GET", path); code != 200 || strings.Contains(body, "00003") || !strings.Contains(body, "hidden") || !strings.Contains(body, "end") {
+		if code, body := get(h, "GET", path); code != 200 || strings.Contains(body, "00003") || !strings.Contains(body, "hidden") || !strings.Contains(body, "end") {
 			t.Error(code, body)
 		}
 	}
+}
+
+func get(h http.Handler, method, path string) (int, string) {
+	w := ask(h, method, path)
+	return w.Code, w.Body.String()
 }

@@ -1,5 +1,6 @@
 // Package serve owns the listeners: gRPC and HTTP on the client URLs (one
-// port, told apart by the first bytes), gRPC on the peer URLs.
+// port, told apart by the first bytes, or each on ports of its own), HTTP on the
+// metrics URLs, gRPC on the peer URLs.
 //
 //	client URL --cmux--+--HTTP/2--> grpc.Server
 //	                   +--HTTP/1--> http.Server
@@ -9,14 +10,10 @@ package serve
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
-	"net/url"
-	"os"
 	"sync"
 	"time"
 
@@ -34,18 +31,31 @@ const messageOverhead = 512 * 1024
 // the time of a get. Requests beyond that get a goroutine of their own.
 const streamWorkers = 512
 
+// Limits are what clients are held to.
+type Limits struct {
+	RequestBytes         uint
+	ConcurrentStreams    uint32        // of one connection
+	MinPing              time.Duration // between two pings of a client; 0: gRPC's own limit
+	PingEvery, PingGrace time.Duration // by the server; if one is 0, gRPC's own
+}
+
 // ClientOptions are the options of a gRPC server that faces etcd clients.
-// Keepalive enforcement is etcd's: a client may ping every 5 s, not the
-// default 5 min, which would cut off every Kubernetes API server.
-func ClientOptions(maxRequestBytes uint) []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.MaxRecvMsgSize(int(maxRequestBytes) + messageOverhead),
+// Keepalive enforcement is etcd's: by default a client may ping every 5 s, not
+// gRPC's 5 min, which would cut off every Kubernetes API server.
+func ClientOptions(l Limits) []grpc.ServerOption {
+	opts := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(int(l.RequestBytes) + messageOverhead),
 		grpc.MaxSendMsgSize(math.MaxInt32),
-		grpc.MaxConcurrentStreams(math.MaxUint32),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Hour, Timeout: 20 * time.Second}),
+		grpc.MaxConcurrentStreams(l.ConcurrentStreams),
 		grpc.NumStreamWorkers(streamWorkers),
 	}
+	if l.MinPing > 0 {
+		opts = append(opts, grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: l.MinPing}))
+	}
+	if l.PingEvery > 0 && l.PingGrace > 0 {
+		opts = append(opts, grpc.KeepaliveParams(keepalive.ServerParameters{Time: l.PingEvery, Timeout: l.PingGrace}))
+	}
+	return opts
 }
 
 // PeerOptions are the options of the gRPC server between nodes.
@@ -60,66 +70,6 @@ func PeerOptions() []grpc.ServerOption {
 		grpc.WriteBufferSize(128 << 10),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	}
-}
-
-// Encrypter makes a listener an encrypted one.
-type Encrypter interface {
-	Listen(net.Listener) (net.Listener, error)
-}
-
-// Listen opens a listener for every URL, those of https and unixs encrypted by
-// enc; on an error none stays open.
-func Listen(urls []string, enc Encrypter) ([]net.Listener, error) {
-	var ls []net.Listener
-	for _, raw := range urls {
-		l, err := listen(raw, enc)
-		if err != nil {
-			CloseListeners(ls)
-			return nil, fmt.Errorf("listen on %s: %w", raw, err)
-		}
-		ls = append(ls, l)
-	}
-	return ls, nil
-}
-
-// CloseListeners closes listeners that no server has taken over.
-func CloseListeners(ls []net.Listener) {
-	for _, l := range ls {
-		l.Close()
-	}
-}
-
-func listen(raw string, enc Encrypter) (net.Listener, error) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	secure := u.Scheme == "https" || u.Scheme == "unixs"
-	if secure && enc == nil {
-		return nil, errors.New("TLS key/cert must be provided for a URL with HTTPS scheme")
-	}
-	l, err := open(u)
-	if err != nil || !secure {
-		return l, err
-	}
-	wrapped, err := enc.Listen(l)
-	if err != nil {
-		l.Close()
-		return nil, err
-	}
-	return wrapped, nil
-}
-
-func open(u *url.URL) (net.Listener, error) {
-	if u.Scheme != "unix" && u.Scheme != "unixs" {
-		return net.Listen("tcp", u.Host)
-	}
-	path := u.Host + u.Path
-	// What a killed process left behind would be in the way.
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return net.Listen("unix", path)
 }
 
 // Unwrap returns the connection below one that a server here accepted, nil at
@@ -162,21 +112,47 @@ func (s *Servers) Peers(srv *grpc.Server, ls []net.Listener) {
 func (s *Servers) Both(srv *grpc.Server, handler http.Handler, ls []net.Listener, may <-chan struct{}) {
 	s.grpc = append(s.grpc, srv)
 	for _, l := range ls {
-		open := track(l, may)
-		m := cmux.New(open)
+		m := cmux.New(s.track(l, may))
 		h2 := m.Match(cmux.HTTP2())
 		h1 := m.Match(cmux.HTTP1Fast())
-		web := &http.Server{
-			Handler:           handler,
-			ReadHeaderTimeout: 5 * time.Minute,
-			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		}
-		s.mux, s.open = append(s.mux, m), append(s.open, open)
-		s.http = append(s.http, web)
+		s.mux = append(s.mux, m)
 		s.run(func() error { return srv.Serve(h2) })
-		s.run(func() error { return web.Serve(h1) })
+		s.web(handler, h1)
 		s.run(m.Serve)
 	}
+}
+
+// GRPC serves gRPC alone, otherwise like Both.
+func (s *Servers) GRPC(srv *grpc.Server, ls []net.Listener, may <-chan struct{}) {
+	s.grpc = append(s.grpc, srv)
+	for _, l := range ls {
+		open := s.track(l, may)
+		s.run(func() error { return srv.Serve(open) })
+	}
+}
+
+// Web serves HTTP alone, otherwise like Both.
+func (s *Servers) Web(handler http.Handler, ls []net.Listener, may <-chan struct{}) {
+	for _, l := range ls {
+		s.web(handler, s.track(l, may))
+	}
+}
+
+func (s *Servers) track(l net.Listener, may <-chan struct{}) net.Listener {
+	open := track(l, may)
+	s.open = append(s.open, open)
+	return open
+}
+
+func (s *Servers) web(handler http.Handler, l net.Listener) {
+	web := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Minute,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnContext:       withTLS,
+	}
+	s.http = append(s.http, web)
+	s.run(func() error { return web.Serve(l) })
 }
 
 // Pipe serves a server of Both on one more listener, in memory.

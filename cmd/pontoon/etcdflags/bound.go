@@ -70,6 +70,7 @@ func (b *Bound) Check() error {
 	for _, w := range b.Gates.warnings() {
 		b.warn(w)
 	}
+	b.Node.LeaseCheckpoint = b.Gates.enabled("LeaseCheckpoint")
 	if b.Tracing {
 		b.Node.Tracing.Endpoint = b.endpoint
 	}

@@ -15,7 +15,7 @@ type Gates map[string]bool
 // gate is a feature that etcd 3.7 can switch.
 type gate struct {
 	on  bool   // by default
-	why string // it is not switched here
+	why string // it is not switched here; empty: it is
 }
 
 // stages are the gates that set all of one stage.
@@ -25,8 +25,8 @@ var gates = map[string]gate{
 	"CompactHashCheck":             {false, byHand},
 	"FastLeaseKeepAlive":           {true, "a renewal never waits for an applied index"},
 	"InitialCorruptCheck":          {false, byHand},
-	"LeaseCheckpoint":              {false, "the leader of a lease's range keeps what is left of its time"},
-	"LeaseCheckpointPersist":       {false, "the leader of a lease's range keeps what is left of its time"},
+	"LeaseCheckpoint":              {false, ""},
+	"LeaseCheckpointPersist":       {false, "what LeaseCheckpoint keeps is always on disk"},
 	"PriorityRequest":              {false, "no backlog of another range keeps a revocation waiting"},
 	"SetMemberLocalAddr":           {false, "connections to members leave from where the system routes them"},
 	"StopGRPCServiceOnDefrag":      {false, "defragmentation never blocks requests"},
@@ -94,8 +94,8 @@ func (g Gates) enabled(name string) bool {
 // warnings name the gates that are not as they would be by default.
 func (g Gates) warnings() (list []string) {
 	for _, name := range slices.Sorted(maps.Keys(gates)) {
-		if g.enabled(name) != gates[name].on {
-			list = append(list, fmt.Sprintf("--feature-gates: %s has no effect: %s", name, gates[name].why))
+		if why := gates[name].why; why != "" && g.enabled(name) != gates[name].on {
+			list = append(list, fmt.Sprintf("--feature-gates: %s has no effect: %s", name, why))
 		}
 	}
 	return list

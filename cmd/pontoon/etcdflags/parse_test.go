@@ -129,8 +129,8 @@ func TestRefusals(t *testing.T) {
 // none, and what is refused is not asked for then.
 func TestWarnings(t *testing.T) {
 	inv := parse(t, nil, "--data-dir=d", "--snapshot-count=7", "--max-wals=5", "--wal-dir=", "--force-new-cluster=false", "--v2-deprecation=write-only",
-		"--feature-gates=LeaseCheckpoint=true,FastLeaseKeepAlive=true", "--vv")
-	want := []string{"flag is no longer supported - ignoring", "--snapshot-count has no effect", "--feature-gates: LeaseCheckpoint has no effect"}
+		"--feature-gates=LeaseCheckpoint=true,CompactHashCheck=true,FastLeaseKeepAlive=true", "--vv")
+	want := []string{"flag is no longer supported - ignoring", "--snapshot-count has no effect", "--feature-gates: CompactHashCheck has no effect"}
 	if len(inv.Notes) != len(want) {
 		t.Fatalf("%+v", inv.Notes)
 	}
@@ -138,6 +138,9 @@ func TestWarnings(t *testing.T) {
 		if !n.Warning || !strings.HasPrefix(n.Text, want[i]) {
 			t.Errorf("%+v, want %q", n, want[i])
 		}
+	}
+	if !inv.Node.LeaseCheckpoint {
+		t.Error("no lease checkpoints")
 	}
 	if got := parse(t, nil, "--data-dir=d", "--feature-gates=AllBeta=false").Notes; len(got) != 2 {
 		t.Errorf("two gates are off: %+v", got)

@@ -43,7 +43,7 @@ var member = []Flag{
 	{Name: "max-snapshots", Class: Ignored, Why: noSnapshotFiles, Usage: "Snapshot files to keep.", Make: unused(number[uint], 5)},
 	{Name: "max-wals", Class: Ignored, Why: "the engine deletes log files that nothing needs", Usage: "Log files to keep.", Make: unused(number[uint], 5)},
 	{Name: "memory-mlock", Class: Ignored, Why: "the engine maps no files; --cache-bytes bounds what it caches", Usage: "Keep the pages of the database in memory.", Make: unused(boolean, false)},
-	{Name: "quota-backend-bytes", Usage: "Size at which the store refuses more, bytes; 0: 2 GiB, negative: none.", Make: number(field(func(c *config.Config) *int64 { return &c.QuotaBackendBytes }))},
+	{Name: "quota-backend-bytes", Usage: "Size of users' data at which the store refuses more, bytes; 0: what the disk has room for, negative: none.", Why: "0 stands for what the disk has room for, not for 2 GiB", Make: number(field(func(c *config.Config) *int64 { return &c.QuotaBackendBytes }))},
 	{Name: "backend-bbolt-freelist-type", Class: Ignored, Why: noBolt, Usage: "Kind of freelist of bbolt.", Make: unused(text, "map")},
 	{Name: "backend-batch-interval", Class: Ignored, Why: noBolt, Usage: "Most time before a commit of bbolt.", Make: unused(duration, 0)},
 	{Name: "backend-batch-limit", Class: Ignored, Why: noBolt, Usage: "Most operations before a commit of bbolt.", Make: unused(number[int], 0)},
@@ -60,7 +60,7 @@ var member = []Flag{
 	{Name: "raft-write-timeout", NoKey: true, Class: Ignored, Why: noRaftHTTP, Usage: "Write timeout between members.", Make: unused(duration, 5*time.Second)},
 	{
 		Name: "feature-gates", Usage: "NAME=true|false,...", Make: featureGates,
-		Why: "names and values are checked as in etcd; no gate changes what is served, and one set to another value than its default gives a warning",
+		Why: "LeaseCheckpoint is obeyed; each other gate, set to another value than its default, gives a warning that says why it has no effect",
 	},
 }
 
