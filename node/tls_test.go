@@ -221,9 +221,10 @@ func TestTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		body, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode == 200 {
-			t.Error("the gateway lends its callers a certificate")
+		if resp.StatusCode != 400 || !strings.Contains(string(body), "CommonName of client") { // as in etcd
+			t.Errorf("the gateway says %d %s to a caller with a certificate", resp.StatusCode, body)
 		}
 	})
 }

@@ -282,11 +282,20 @@ func (c *Config) checkNumbers() error {
 		return errors.New("distributed tracing configurition is not valid: (tracing sampling rate must be positive)")
 	case c.Tracing.PerMillion > maxPerMillion:
 		return fmt.Errorf("distributed tracing configurition is not valid: (tracing sampling rate must be less than %d)", maxPerMillion)
-	case c.WatchProgressNotifyInterval < minProgressNotify:
-		return fmt.Errorf("--watch-progress-notify-interval must be at least %v (set to %v)",
-			minProgressNotify, c.WatchProgressNotifyInterval)
 	}
+	c.completeProgress()
 	return nil
+}
+
+// completeProgress raises an interval that is too short, as etcd does.
+func (c *Config) completeProgress() {
+	switch {
+	case c.WatchProgressNotifyInterval <= 0:
+		c.WatchProgressNotifyInterval = DefaultProgressNotify
+	case c.WatchProgressNotifyInterval < minProgressNotify:
+		c.Logger.Warn("adjusting watch progress notify interval to minimum period", "min-watch-progress-notify-interval", minProgressNotify)
+		c.WatchProgressNotifyInterval = minProgressNotify
+	}
 }
 
 // checkCompaction refuses what etcd refuses.

@@ -35,7 +35,13 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"name to bind":   {func(c *Config) { c.ListenPeerURLs = []string{"http://example.com:1"} }, "expected IP"},
 		"request bytes":  {func(c *Config) { c.MaxRequestBytes = 0 }, "--max-request-bytes"},
 		"txn ops":        {func(c *Config) { c.MaxTxnOps = 0 }, "--max-txn-ops"},
-		"progress":       {func(c *Config) { c.WatchProgressNotifyInterval = time.Millisecond }, "--watch-progress-notify-interval"},
+		"compaction":     {func(c *Config) { c.AutoCompactionMode = "often" }, `unknown auto-compaction-mode "often"`},
+		"no mode":        {func(c *Config) { c.AutoCompactionMode = "" }, "undefined auto-compaction-mode"},
+		"retention":      {func(c *Config) { c.AutoCompactionRetention = "-1" }, "error parsing CompactionRetention"},
+		"sampling":       {func(c *Config) { c.Tracing.PerMillion = -1 }, "sampling rate must be positive"},
+		"oversampling":   {func(c *Config) { c.Tracing.PerMillion = 1_000_001 }, "sampling rate must be less"},
+		"one port twice": {func(c *Config) { c.ListenClientHTTPURLs = []string{"https://localhost:2379"} }, "cannot bind both"},
+		"no host":        {func(c *Config) { c.ListenMetricsURLs = []string{"http://:1"} }, "--listen-metrics-urls: expected IP"},
 		"join where":     {func(c *Config) { c.Join = []string{"there"} }, "not HOST:PORT"},
 		"join and found": {func(c *Config) { c.Join, c.InitialCluster = []string{"a:1"}, "a=http://a:1" }, "exclude each other"},
 		"locality":       {func(c *Config) { c.Locality = "zone" }, "not KEY=VALUE"},
@@ -64,5 +70,17 @@ func TestJoinAndLocality(t *testing.T) {
 	}
 	if c.Join[0] != "10.0.0.1:2380" || c.InitialCluster != "" {
 		t.Errorf("%+v", c)
+	}
+}
+
+// A progress interval that is too short is raised, as in etcd; 0 is the
+// default.
+func TestProgressIntervals(t *testing.T) {
+	for given, want := range map[time.Duration]time.Duration{0: DefaultProgressNotify, time.Millisecond: minProgressNotify, time.Second: time.Second} {
+		c := Default()
+		c.WatchProgressNotifyInterval = given
+		if err := c.Complete(); err != nil || c.WatchProgressNotifyInterval != want {
+			t.Errorf("%v: %v, %v", given, c.WatchProgressNotifyInterval, err)
+		}
 	}
 }

@@ -28,6 +28,8 @@ func Etcd() *Settings {
 	s.Node.EnablePprof = false
 	s.Node.Tracing.PerMillion = 0
 	s.Node.Tracing.Service = "etcd"
+	s.Node.TLSVersions.Min = "TLS1.2"
+	s.Node.WatchProgressNotifyInterval = 0
 	return s
 }
 

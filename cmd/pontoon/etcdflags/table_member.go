@@ -44,7 +44,7 @@ var member = []Flag{
 	{Name: "max-wals", Class: Ignored, Why: "the engine deletes log files that nothing needs", Usage: "Log files to keep.", Make: unused(number[uint], 5)},
 	{Name: "memory-mlock", Class: Ignored, Why: "the engine maps no files; --cache-bytes bounds what it caches", Usage: "Keep the pages of the database in memory.", Make: unused(boolean, false)},
 	{Name: "quota-backend-bytes", Usage: "Size of users' data at which the store refuses more, bytes; 0: what the disk has room for, negative: none.", Why: "0 stands for what the disk has room for, not for 2 GiB", Make: number(field(func(c *config.Config) *int64 { return &c.QuotaBackendBytes }))},
-	{Name: "backend-bbolt-freelist-type", Class: Ignored, Why: noBolt, Usage: "Kind of freelist of bbolt.", Make: unused(text, "map")},
+	{Name: "backend-bbolt-freelist-type", Class: Ignored, Why: noBolt, Usage: "Kind of freelist of bbolt.", Make: unused(text, "")},
 	{Name: "backend-batch-interval", Class: Ignored, Why: noBolt, Usage: "Most time before a commit of bbolt.", Make: unused(duration, 0)},
 	{Name: "backend-batch-limit", Class: Ignored, Why: noBolt, Usage: "Most operations before a commit of bbolt.", Make: unused(number[int], 0)},
 	{Name: "max-txn-ops", Usage: "Largest number of operations in a transaction.", Make: number(field(func(c *config.Config) *uint { return &c.MaxTxnOps }))},
