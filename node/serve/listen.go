@@ -51,7 +51,7 @@ func listen(raw string, enc Encrypter, sockets Sockets) (net.Listener, error) {
 	}
 	secure := u.Scheme == "https" || u.Scheme == "unixs"
 	if secure && enc == nil {
-		return nil, errors.New("TLS key/cert (--cert-file, --key-file) must be provided for a URL with HTTPS scheme")
+		return nil, errors.New("TLS key/cert must be provided for a URL with HTTPS scheme")
 	}
 	l, err := open(u, sockets)
 	if err != nil || !secure {
