@@ -125,9 +125,6 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 	}
 	r.size.halve(&n.size)
 	n.candidacy.Postpone(r.s.opts.Now()) // it is led where the left side is; nobody else knows it yet
-	if r.leading {
-		n.retry = 2 * n.s.opts.ElectionTicks // the others may not have applied the split yet
-	}
 	r.s.mu.Lock()
 	if p := r.s.splitting[n.id]; p != nil {
 		n.promise = p
@@ -148,6 +145,9 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 		if r.lessor {
 			r.tellLessor() // it gives up the lease records that went to the right side
 		}
+		n.mu.Lock()                          // now: TransferAll must not miss it when this turn is over
+		n.retry = 2 * n.s.opts.ElectionTicks // the others may not have applied the split yet
+		n.mu.Unlock()
 		n.post(func() {
 			if n.promise.Free(n.s.opts.Now()) {
 				n.campaign()
