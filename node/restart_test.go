@@ -73,7 +73,7 @@ func TestSlowCleanStopSkipsNoRevision(t *testing.T) {
 // dense; a stop of the whole cluster loses nothing.
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, calm)
 	c.nodes[0].split("m")
 	last := c.nodes[0].put("a", "1")
 	for i, nd := range c.nodes {

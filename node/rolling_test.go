@@ -110,10 +110,10 @@ func (p *prober) settle(t *testing.T, writes int) {
 // long the client notices is bounded generously here: the machine may be busy.
 func TestRollingRestartFailsNothing(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, calm)
 	c.nodes[0].split("m")
 	p := c.probe()
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, 3*time.Minute)
 	lease, err := p.client.Grant(ctx, 5)
 	if err != nil {
 		t.Fatal(err)
