@@ -2,6 +2,7 @@ package rangeraft
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -17,7 +18,8 @@ func (s *Store) OpenFeed(ctx context.Context, req *pontoonpb.FeedRequest) (Feed,
 		return nil, refused
 	}
 	r.hub.Advance(r.closed())
-	sub, err := r.hub.Subscribe(proto.SpanOf(req.Span), proto.Revision(req.From), r.openFeedView)
+	span := proto.SpanOf(req.Span)
+	sub, err := r.hub.Subscribe(span, proto.Revision(req.From), func() (feed.View, error) { return r.openFeedView(span) })
 	if proto.HasCode(err, pontoonpb.RangeErrorCode_RANGE_MISMATCH) {
 		err = proto.Mismatch(s.known(proto.SpanOf(req.Span))...)
 	}
@@ -35,10 +37,15 @@ type feedView struct {
 	r *Replica
 }
 
-func (r *Replica) openFeedView() (feed.View, error) {
+// openFeedView takes the view of a scan. What a raft snapshot took away would be
+// missing from it, and closed all the same (P21, P23).
+func (r *Replica) openFeedView(span proto.Span) (feed.View, error) {
 	v, err := r.s.opts.Engine.NewLongView()
 	if err != nil {
 		return nil, err
+	}
+	if err := holds(v, r.id, span); err != nil {
+		return nil, errors.Join(err, v.Close())
 	}
 	return feedView{v, r}, nil
 }

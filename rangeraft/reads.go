@@ -40,6 +40,37 @@ func (r *Replica) open() (*rangeView, error) {
 	return &rangeView{v, r, st.Floor, st.Index, st.Closed}, nil
 }
 
+// openOver is open for a span that the range must hold in the view (P21): since
+// the replica was looked up a raft snapshot may have come, which narrows the range
+// and takes away what is no longer its own, some time before the replica shows it.
+func (r *Replica) openOver(span proto.Span) (*rangeView, error) {
+	before := r.desc.Load()
+	v, err := r.open()
+	if err != nil {
+		return nil, err
+	}
+	// A descriptor shows before the index that made it: it is the view's if
+	// neither moved.
+	same := r.published.Load().index == v.index && r.desc.Load() == before
+	if same && proto.SpanOf(before.GetSpan()).Covers(span) {
+		return v, nil
+	}
+	if err := holds(v.View, r.id, span); err != nil {
+		v.close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// holds refuses a span that the range does not hold in a view.
+func holds(v *storage.View, id proto.RangeID, span proto.Span) error {
+	d, err := v.Descriptor(id)
+	if err == nil && !proto.SpanOf(d.Span).Covers(span) {
+		return proto.Mismatch(d)
+	}
+	return err
+}
+
 func (v *rangeView) close() {
 	if err := v.View.Close(); err != nil {
 		v.r.s.fault("close a view", err)
@@ -84,7 +115,7 @@ func (r *Replica) doRead(ctx context.Context, op *pontoonpb.RangeOp, read *ponto
 	if read.Txn != nil && read.Request.GetRevision() == 0 {
 		rev = storage.Latest
 	}
-	v, err := r.open()
+	v, err := r.openOver(span)
 	if err != nil {
 		return refusal(err)
 	}
@@ -236,7 +267,7 @@ func (r *Replica) doLeaseKeys(ctx context.Context, op *pontoonpb.RangeOp, l *pon
 	if e := r.closedOrGate(ctx, span, proto.Revision(l.ReadRevision)); e != nil {
 		return &pontoonpb.RangeReply{Error: e}
 	}
-	v, err := r.open()
+	v, err := r.openOver(span)
 	if err != nil {
 		return refusal(err)
 	}
@@ -280,7 +311,7 @@ func (r *Replica) doHash(ctx context.Context, op *pontoonpb.RangeOp, h *pontoonp
 	if e := r.closedOrGate(ctx, span, rev); e != nil {
 		return &pontoonpb.RangeReply{Error: e}
 	}
-	v, err := r.open()
+	v, err := r.openOver(span)
 	if err != nil {
 		return refusal(err)
 	}
@@ -301,7 +332,7 @@ func (r *Replica) doHistory(ctx context.Context, op *pontoonpb.RangeOp, h *ponto
 	if e := r.closedOrGate(ctx, span, to); e != nil {
 		return &pontoonpb.RangeReply{Error: e}
 	}
-	v, err := r.open()
+	v, err := r.openOver(span)
 	if err != nil {
 		return refusal(err)
 	}
