@@ -1,12 +1,16 @@
 package rangeraft
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	goproto "google.golang.org/protobuf/proto"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -165,17 +169,60 @@ func TestRandomSplitsAndMerges_P46(t *testing.T) {
 		t.Fatalf("%d merges, %d writes", merges, total)
 	}
 	t.Logf("%d merges, %d writes", merges, total)
-	for _, d := range c.nodes[1].store.known(keys.UserSpan) {
+	ranges := c.settled()
+	for _, d := range ranges {
 		c.mustAgree(proto.RangeID(d.RangeId))
 	}
 	seen := int64(0)
-	for _, d := range c.nodes[1].store.known(keys.UserSpan) {
+	for _, d := range ranges {
 		user, _ := keys.UserKey(d.Span.Start)
 		seen += c.count(string(user))
 	}
 	if seen != int64(len(names)) {
 		t.Errorf("ranges count %d keys, want %d", seen, len(names))
 	}
+}
+
+// settled waits until all nodes hold the same ranges and no merge is under way,
+// and returns them. One node's word is not enough: it may be a moment behind the
+// last merge, whose answer comes from another one, and a merge may go on after the
+// call for it has ended.
+func (c *cluster) settled() []*pontoonpb.Descriptor {
+	c.t.Helper()
+	var ranges []*pontoonpb.Descriptor
+	c.waitOr("all nodes to hold the same ranges", func() bool {
+		ranges = c.nodes[1].store.known(keys.UserSpan)
+		at := keys.UserSpan.Start
+		for _, d := range ranges {
+			if !bytes.Equal(at, d.Span.Start) {
+				return false
+			}
+			at = d.Span.End
+		}
+		if !bytes.Equal(at, keys.UserSpan.End) {
+			return false
+		}
+		for _, nd := range c.nodes {
+			if !slices.EqualFunc(ranges, nd.store.known(keys.UserSpan), func(a, b *pontoonpb.Descriptor) bool { return goproto.Equal(a, b) }) || nd.merging() {
+				return false
+			}
+		}
+		return true
+	}, func() string { return c.describe(proto.UserRange) })
+	return ranges
+}
+
+// merging reports whether anything of a merge is under way on the node.
+func (nd *testNode) merging() bool {
+	for _, r := range nd.store.all() {
+		r.mu.Lock()
+		busy := r.driver != nil || r.merging()
+		r.mu.Unlock()
+		if busy {
+			return true
+		}
+	}
+	return false
 }
 
 // shuffle splits, merges, moves leaders and takes nodes down for a while; it
