@@ -196,15 +196,18 @@ func (r *Replica) mergeDone(a *applied) {
 }
 
 // subsume ends the replicas that a raft snapshot takes in: their merges lie in
-// the part of the log that it stands for. The ingest removes what they have.
+// the part of the log that it stands for. The ingest removes what they have. It
+// goes from left to right: one that is just taking in its right neighbour must
+// have done so before that one is ended from here.
 func (r *Replica) subsume(desc *pontoonpb.Descriptor) {
 	for found := true; found; { // one that is ended may have split just before
 		found = false
-		for _, n := range r.s.all() {
-			if d := n.desc.Load(); d != nil && storage.Subsumes(desc, d) {
+		for _, d := range r.s.known(proto.SpanOf(desc.Span)) {
+			if storage.Subsumes(desc, d) {
 				found = true
-				r.subsuming = append(r.subsuming, n.id)
-				r.s.retireSubsumed(n.id, desc)
+				id := proto.RangeID(d.RangeId)
+				r.subsuming = append(r.subsuming, id)
+				r.s.retireSubsumed(id, desc)
 			}
 		}
 	}

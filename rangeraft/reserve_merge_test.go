@@ -38,3 +38,39 @@ func TestSnapshotLeavesRightToTrigger_P46(t *testing.T) {
 	}
 	s.release(77)
 }
+
+// P46: what a raft snapshot takes in ends from left to right: while one of the
+// ranges may be applying the trigger of a merge, the frozen right one is left to it.
+func TestSubsumedEndFromLeftToRight_P46(t *testing.T) {
+	c := newClusterOf(t, 1, 1, nil)
+	for i, key := range []string{"d", "h", "l", "p", "t"} {
+		c.split(key, uint64(10+i))
+	}
+	s := c.nodes[1].store
+	whole, err := s.uninitialised(77, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := s.replica(3)
+	first.mu.Lock() // its turn goes on
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		whole.mu.Lock()
+		defer whole.mu.Unlock()
+		whole.subsume(&pontoonpb.Descriptor{RangeId: 77, Generation: 100, Span: keys.UserSpan.Wire()})
+	}()
+	c.wait("the leftmost is ended", func() bool { return s.replica(3) == nil })
+	for id := proto.RangeID(10); id < 15; id++ {
+		if s.replica(id) == nil {
+			t.Errorf("range %d was ended before its left neighbour", id)
+		}
+	}
+	first.mu.Unlock()
+	<-done
+	for id := proto.RangeID(10); id < 15; id++ {
+		if s.replica(id) != nil {
+			t.Errorf("range %d goes on", id)
+		}
+	}
+}
