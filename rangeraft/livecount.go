@@ -146,25 +146,31 @@ func (c *liveCounts) now() int64 {
 	return c.total
 }
 
-// startRecount begins a count over a view of everything noted so far; false if
+// recounting names a recount under way.
+type recounting *int64
+
+// startRecount begins a count over a view of everything noted so far; nil if
 // there is nothing to find out.
-func (c *liveCounts) startRecount() bool {
+func (c *liveCounts) startRecount() recounting {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.known || c.pending != nil {
-		return false
+		return nil
 	}
 	c.pending = new(int64)
-	return true
+	return c.pending
 }
 
 // finishRecount takes in what the view held; a negative count means that it
 // could not be read. It returns the count now, false if the recount was
-// overtaken by a reset.
-func (c *liveCounts) finishRecount(counted int64) (int64, bool) {
+// overtaken by a reset: another one may be under way since, over another span.
+func (c *liveCounts) finishRecount(which recounting, counted int64) (int64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pending == nil || counted < 0 {
+	if c.pending == nil || c.pending != which {
+		return 0, false
+	}
+	if counted < 0 {
 		c.pending = nil
 		return 0, false
 	}
@@ -203,7 +209,11 @@ func (v *rangeView) newest(span proto.Span) (proto.Revision, error) {
 // split, in the background and one range of the store at a time. It is called
 // on the worker, so that the view holds exactly what was noted.
 func (r *Replica) recount() {
-	if r.desc.Load() == nil || !r.counts.startRecount() {
+	if r.desc.Load() == nil {
+		return
+	}
+	which := r.counts.startRecount()
+	if which == nil {
 		return
 	}
 	view, err := r.s.opts.Engine.NewLongView()
@@ -218,7 +228,7 @@ func (r *Replica) recount() {
 			r.log.Warn("live keys could not be counted", slog.Any("error", err))
 		}
 		r.post(func() {
-			if total, ok := r.counts.finishRecount(n); ok {
+			if total, ok := r.counts.finishRecount(which, n); ok {
 				r.state.LiveKeys = total
 			}
 		})

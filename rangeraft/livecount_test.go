@@ -71,17 +71,31 @@ func TestRecountSeesWhatHappensMeanwhile_P42(t *testing.T) {
 	put := []*pontoonpb.Effect{{Kind: pontoonpb.EffectKind_EFFECT_PUT, Rev: 7, Fresh: true}}
 	c := &liveCounts{}
 	c.reset(10, -1)
-	if !c.startRecount() || c.startRecount() {
+	first := c.startRecount()
+	if first == nil || c.startRecount() != nil {
 		t.Fatal("one recount at a time")
 	}
 	c.applied(11, put, 1)
-	if total, ok := c.finishRecount(5); !ok || total != 6 || c.now() != 6 {
+	if total, ok := c.finishRecount(first, 5); !ok || total != 6 || c.now() != 6 {
 		t.Fatal(total, ok)
 	}
 	c.reset(12, -1)
-	c.startRecount()
+	wider := c.startRecount()
 	c.reset(13, -1)
-	if _, ok := c.finishRecount(5); ok || c.now() != -1 {
+	if _, ok := c.finishRecount(wider, 5); ok || c.now() != -1 {
 		t.Fatal("a count of the wider span was believed")
+	}
+	c.reset(14, -1)
+	wider = c.startRecount()
+	c.reset(15, -1)
+	narrower := c.startRecount()
+	for _, counted := range []int64{5, -1} {
+		if _, ok := c.finishRecount(wider, counted); ok || c.now() != -1 {
+			t.Fatal("a count of the wider span was taken for that of the narrower one")
+		}
+	}
+	c.applied(16, put, 1)
+	if total, ok := c.finishRecount(narrower, 2); !ok || total != 3 || c.now() != 3 {
+		t.Fatal(total, ok)
 	}
 }
