@@ -21,6 +21,7 @@ type Replica struct {
 	id        proto.RangeID
 	replicaID proto.ReplicaID
 	log       rangeLogger
+	made      leaderlease.Nanos
 	turn      turn // of the scheduler
 	inbox     inbox
 	written   writtenVote // of the log writer
@@ -113,7 +114,7 @@ func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (
 	pace := s.opts.pace(id)
 	r := &Replica{
 		s: s, id: id, replicaID: self, state: st,
-		log:     rangeLogger{s.log, id},
+		log: rangeLogger{s.log, id}, made: s.opts.Now(),
 		lease:   leaderlease.NewLease(self, leaderlease.Duration(pace.timeout(), pace.tick, s.opts.ClockDriftPerMille)),
 		promise: leaderlease.NewPromise(pace.timeout(), s.started, bound),
 		pace:    pace, candidacy: candidacy{Election: leaderlease.NewElection(pace.timeout(), s.started)},

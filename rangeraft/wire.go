@@ -108,8 +108,25 @@ func (s *Store) receiver(from proto.NodeID, wrapped *pontoonpb.RaftMessage, m *r
 		return nil
 	}
 	r.learnPeer(m.GetFrom(), from)
+	if r.awaitsSplit(m) {
+		return nil
+	}
 	return r
 }
+
+// awaitsSplit reports whether a message is the first append of a range that a
+// split made elsewhere, and this node is about to apply that split. To refuse it
+// would bring a raft snapshot of what is here already, and an ingest and a flush
+// with it: on a busy node with every split. The leader repeats it.
+func (r *Replica) awaitsSplit(m *raftpb.Message) bool {
+	return r.desc.Load() == nil && m.GetType() == raftpb.MsgApp &&
+		proto.Index(m.GetIndex()) == firstIndex && proto.Term(m.GetLogTerm()) == firstTerm &&
+		r.s.opts.Now() < r.made.Add(splitElections*r.s.opts.electionTimeout())
+}
+
+// splitElections is how many election timeouts a replica may wait for the split
+// that fills it.
+const splitElections = 2
 
 func fromLeader(m *raftpb.Message) bool {
 	switch m.GetType() {
