@@ -3,16 +3,21 @@ package rangeraft
 import (
 	"sync"
 	"time"
+
+	"github.com/pontoon-kv/pontoon/proto"
 )
 
 // scheduler hands replicas with something to do to a pool of workers. A
 // replica is processed by at most one worker at a time (I1), and signals that
-// arrive meanwhile are folded into one more turn.
+// arrive meanwhile are folded into one more turn. The root range goes before all
+// others: while it has no leader nothing is written anywhere, and behind thousands
+// of ranges that look for theirs it would never find one.
 type scheduler struct {
 	wg sync.WaitGroup
 
 	mu     sync.Mutex
 	wake   *sync.Cond
+	root   *Replica // waits, before queue
 	queue  []*Replica
 	closed bool
 }
@@ -50,8 +55,31 @@ func (s *scheduler) signal(r *Replica) {
 }
 
 func (s *scheduler) pushLocked(r *Replica) {
-	s.queue = append(s.queue, r)
+	if r.id == proto.RootRange {
+		s.root = r
+	} else {
+		s.queue = append(s.queue, r)
+	}
 	s.wake.Signal()
+}
+
+// popLocked returns whose turn is next.
+func (s *scheduler) popLocked() *Replica {
+	if r := s.root; r != nil {
+		s.root = nil
+		return r
+	}
+	r := s.queue[0]
+	s.queue[0] = nil
+	s.queue = s.queue[1:]
+	return r
+}
+
+// behind returns how many replicas wait for a turn.
+func (s *scheduler) behind() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.queue)
 }
 
 func (s *scheduler) work() {
@@ -59,15 +87,13 @@ func (s *scheduler) work() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		for len(s.queue) == 0 && !s.closed {
+		for s.root == nil && len(s.queue) == 0 && !s.closed {
 			s.wake.Wait()
 		}
 		if s.closed {
 			return
 		}
-		r := s.queue[0]
-		s.queue[0] = nil
-		s.queue = s.queue[1:]
+		r := s.popLocked()
 		r.turn.queued, r.turn.running = false, true
 		s.mu.Unlock()
 		began := time.Now()

@@ -243,6 +243,7 @@ func (r *Replica) turnToLead() int {
 // tick beats, and wakes who has no leader.
 func (z *sleepers) tick() {
 	now := z.s.opts.Now()
+	behind := z.s.scheduler.behind()
 	z.mu.Lock()
 	z.ticks++
 	to := z.kernel.Beat(now, z.expected)
@@ -257,7 +258,8 @@ func (z *sleepers) tick() {
 	}
 	alone := z.silentLocked(now)
 	unanswered := z.kernel.Unanswered(now)
-	n := min(len(z.waking), wakesPerTick)
+	// Who is woken while others wait for their turns only takes them away.
+	n := min(len(z.waking), max(0, wakesPerTick-behind))
 	if now < z.s.started.Add(2*z.s.opts.electionTimeout()+coldGrace) {
 		n = 0 // leaders that live find who restarted first
 	}
