@@ -18,13 +18,15 @@ const (
 	Logs Kind = "logs"
 	// Inside: the test is about a mechanism of etcd that a store of many ranges has not.
 	Inside Kind = "inside"
+	// Unwritten: etcd has only the name of the test so far.
+	Unwritten Kind = "unwritten"
 	// Machine: real etcd fails it in the same place too.
 	Machine Kind = "machine"
 	// Fault: Pontoon should pass and does not.
 	Fault Kind = "fault"
 )
 
-var kinds = []Kind{Files, Logs, Inside, Machine, Fault}
+var kinds = []Kind{Files, Logs, Inside, Unwritten, Machine, Fault}
 
 // Reason is a line of the reasons file: it covers a test and all its subtests.
 type Reason struct {
