@@ -36,3 +36,14 @@ func TestQuorumThatLeftIsMissedAtOnce(t *testing.T) {
 	c.nodes[1].waitReady()
 	last.put("a", "2")
 }
+
+// The last of three serves what it has, when it never heard of a write as well.
+func TestFreshNodeAnswersSerializableWithoutQuorum(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	c.nodes[0].stop()
+	c.nodes[1].stop()
+	resp, err := c.nodes[2].kv().Range(within(t, 5*time.Second), &pb.RangeRequest{Key: []byte("a"), Serializable: true})
+	if err != nil || len(resp.Kvs) != 0 || resp.Header.Revision != 1 {
+		t.Fatalf("%v, %v", resp, err)
+	}
+}

@@ -84,7 +84,12 @@ func (s *serving) start() {
 func (s *serving) try(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	return probe{s.node}.Read(ctx, false) == nil
+	if (probe{s.node}).Read(ctx, false) != nil {
+		return false
+	}
+	// The first request may come when no quorum is left to read the rules from.
+	_, err := s.node.guard.Current(ctx)
+	return err == nil
 }
 
 func (s *serving) letIn() {
