@@ -319,7 +319,9 @@ func (r *Replica) doHash(ctx context.Context, op *pontoonpb.RangeOp, h *pontoonp
 	if rev < v.floor {
 		return refusal(proto.BelowFloor(v.floor))
 	}
-	res, err := v.Hash(span, rev, v.floor)
+	// What is superseded at rev is left out: a compaction at rev may have dropped
+	// it, and the hash at rev must stay what it was (P43).
+	res, err := v.Hash(span, rev, rev)
 	if err != nil {
 		return refusal(err)
 	}

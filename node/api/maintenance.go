@@ -106,8 +106,9 @@ func (m *Maintenance) Hash(ctx context.Context, _ *pb.HashRequest) (*pb.HashResp
 	return &pb.HashResponse{Header: m.Header.Header(h.HashRevision), Hash: h.Hash}, nil
 }
 
-// HashKV hashes the versions visible at the revision, from the replicas of
-// this node where it has them, so that endpoints can be compared (P43).
+// HashKV hashes the store as it was at the revision, from the replicas of this
+// node where it has them, so that endpoints can be compared, before a compaction
+// at the revision and after it (P43).
 func (m *Maintenance) HashKV(ctx context.Context, r *pb.HashKVRequest) (*pb.HashKVResponse, error) {
 	h, err := m.hashKV(ctx, proto.Revision(r.Revision))
 	if err != nil {
