@@ -1,10 +1,13 @@
 package node
 
 import (
+	"cmp"
 	"context"
 
 	etcdpb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
+	"github.com/pontoon-kv/pontoon/node/alarm"
 	"github.com/pontoon-kv/pontoon/node/api"
 	"github.com/pontoon-kv/pontoon/node/tracing"
 	"github.com/pontoon-kv/pontoon/placement/client"
@@ -115,9 +118,16 @@ func (r rootEvents) Applied(limit proto.Revision, epochs rangeraft.Epochs) {
 
 // revocation lets the lessor revoke through the coordinator of cross-range
 // txns, which is built after it.
-type revocation struct{ kv *router.KV }
+type revocation struct {
+	kv     *router.KV
+	alarms *alarm.Board
+}
 
+// RevokeLease ends a lease that expired; not in a corrupt cluster, as in etcd.
 func (r *revocation) RevokeLease(ctx context.Context, id proto.LeaseID, term, renewals uint64) (proto.Revision, error) {
+	if alarms, err := r.alarms.Current(ctx); err != nil || alarms.Raised(etcdpb.AlarmType_CORRUPT) {
+		return 0, cmp.Or(err, rpctypes.ErrGRPCCorrupt)
+	}
 	return r.kv.Txns().RevokeLease(ctx, id, term, renewals)
 }
 

@@ -1,6 +1,9 @@
 package node
 
-import "github.com/pontoon-kv/pontoon/node/alarm"
+import (
+	"github.com/pontoon-kv/pontoon/node/alarm"
+	"github.com/pontoon-kv/pontoon/node/integrity"
+)
 
 // openAlarms builds what refuses writes while an alarm is raised, and what
 // raises NOSPACE.
@@ -13,4 +16,12 @@ func (n *Node) openAlarms() {
 	n.gate = alarm.NewGate(alarm.GateOptions{
 		Board: n.alarms, Room: n.quota, Node: n.members.Self, MaxTxnOps: int(n.cfg.MaxTxnOps),
 	})
+}
+
+// openChecker builds what compares the replicas of the ranges led here.
+func (n *Node) openChecker() {
+	n.checker = integrity.NewChecker(integrity.Options{
+		Interval: n.cfg.CorruptCheckTime, Led: n.store.Report, Calls: n.store, Alarms: n.alarms, Logger: n.cfg.Logger,
+	})
+	n.onClose(n.checker.Close)
 }

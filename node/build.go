@@ -69,7 +69,7 @@ func (n *Node) openStore(fresh bool) (err error) {
 		return err
 	}
 	n.openAlarms()
-	revoke := &revocation{}
+	revoke := &revocation{alarms: n.alarms}
 	n.lessor = leasesvc.NewLessor(leasesvc.LessorOptions{
 		Revoker: revoke, Sender: n.sender, Seen: n.numbers.Seen,
 		ElectionTimeout: n.cfg.ElectionTimeout, Logger: n.cfg.Logger, Registerer: n.registry,
@@ -189,6 +189,7 @@ func (n *Node) build(context.Context) (err error) {
 	if err := n.openCompaction(); err != nil {
 		return err
 	}
+	n.openChecker()
 	n.needs = require.New(require.Options{Node: needs{n}, ElectionTimeout: n.cfg.ElectionTimeout})
 	n.onClose(n.needs.Close)
 	if err := n.openPlacement(); err != nil {

@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+
 	"github.com/pontoon-kv/pontoon/placement/directory"
 	"github.com/pontoon-kv/pontoon/placement/gossip"
 	"github.com/pontoon-kv/pontoon/proto"
@@ -16,6 +18,11 @@ type clusterView struct {
 	*router.Sender
 	node *Node
 	dir  *directory.Directory
+}
+
+// Raise raises an alarm.
+func (c clusterView) Raise(ctx context.Context, member proto.NodeID, kind pb.AlarmType) error {
+	return c.node.alarms.Raise(ctx, member, kind)
 }
 
 // Nodes lists the members with their state; one that gossip never saw is dead,

@@ -19,6 +19,7 @@ import (
 	"github.com/pontoon-kv/pontoon/node/backup"
 	"github.com/pontoon-kv/pontoon/node/config"
 	"github.com/pontoon-kv/pontoon/node/gateway"
+	"github.com/pontoon-kv/pontoon/node/integrity"
 	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/membership"
 	"github.com/pontoon-kv/pontoon/node/metrics"
@@ -75,6 +76,8 @@ type Node struct {
 	gate   *alarm.Gate
 	auto   *autocompact.Driver
 	needs  *require.Requirements
+
+	checker *integrity.Checker
 
 	root       *rootFinder
 	roster     *members.Cache // of the node records
@@ -178,6 +181,7 @@ func (n *Node) start(ctx context.Context) error {
 	n.quota.Start()
 	n.auto.Start()
 	n.needs.Start()
+	n.checker.Start()
 	n.placement.Start()
 	n.serving.start()
 	return nil

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -28,6 +29,16 @@ type fake struct {
 
 	mu   sync.Mutex
 	sums map[proto.NodeID][]*pontoonpb.ChecksumReply
+
+	raised []proto.NodeID // for what CORRUPT was raised
+}
+
+func (f *fake) Raise(_ context.Context, member proto.NodeID, kind pb.AlarmType) error {
+	if kind != pb.AlarmType_CORRUPT {
+		return fmt.Errorf("raised %v", kind)
+	}
+	f.raised = append(f.raised, member)
+	return nil
 }
 
 func (f *fake) Nodes() (ns []*pontoonpb.NodeStatus) {

@@ -33,6 +33,9 @@ func TestChecksumsAreComparedAtOneIndex(t *testing.T) {
 			if err != nil || len(resp.Replicas) != 2 || resp.Equal != test.equal {
 				t.Fatalf("%v, %v", resp, err)
 			}
+			if raised := len(f.raised) > 0; raised != (name == "they differ") {
+				t.Errorf("CORRUPT raised for %v", f.raised)
+			}
 		})
 	}
 }

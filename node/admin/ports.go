@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 
+	"github.com/pontoon-kv/pontoon/node/integrity"
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
@@ -13,6 +14,7 @@ type Cluster interface {
 	Ranges
 	Members
 	Placement
+	integrity.Alarms
 }
 
 // Ranges reaches nodes and ranges.

@@ -50,14 +50,31 @@ func (g *Gate) full(ctx context.Context) error {
 	return rpctypes.ErrGRPCNoSpace
 }
 
+// allow returns the alarms that a change is allowed under. What the ones at hand
+// refuse is checked again if there are newer ones: they may have been cleared
+// just before.
+func (g *Gate) allow(ctx context.Context, cost int64) (s *Set, refused, err error) {
+	if s, err = g.opts.Board.Current(ctx); err != nil {
+		return nil, nil, err
+	}
+	if refused = g.refusal(ctx, s, cost); refused == nil {
+		return s, nil, nil
+	}
+	newer, err := g.opts.Board.confirmed(ctx)
+	if err != nil || newer.epoch == s.epoch {
+		return s, refused, nil
+	}
+	return newer, g.refusal(ctx, newer, cost), nil
+}
+
 // change runs a change under the alarms that it was checked under (I2). What is
 // wrong with the request itself is said first, by valid.
 func change[Resp any](ctx context.Context, g *Gate, cost int64, valid func() error, run func(context.Context) (Resp, error)) (none Resp, err error) {
-	s, err := g.opts.Board.Current(ctx)
+	s, refused, err := g.allow(ctx, cost)
 	if err != nil {
 		return none, err
 	}
-	if refused := g.refusal(ctx, s, cost); refused != nil {
+	if refused != nil {
 		if err := valid(); err != nil {
 			return none, err
 		}

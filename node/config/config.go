@@ -83,10 +83,11 @@ type Config struct {
 	Keepalive                   Keepalive
 	SlowRequest                 time.Duration // a unary request that takes longer is logged
 
-	QuotaBackendBytes       int64  // of users' data in this node's store; 0: what the disk has room for, negative: none
-	AutoCompactionMode      string // "periodic" or "revision"
-	AutoCompactionRetention string // hours or a duration, or a number of revisions; "0": off
-	LeaseCheckpoint         bool   // the remaining TTL of a lease outlives a change of leader
+	QuotaBackendBytes       int64         // of users' data in this node's store; 0: what the disk has room for, negative: none
+	AutoCompactionMode      string        // "periodic" or "revision"
+	AutoCompactionRetention string        // hours or a duration, or a number of revisions; "0": off
+	LeaseCheckpoint         bool          // the remaining TTL of a lease outlives a change of leader
+	CorruptCheckTime        time.Duration // between two comparisons of the replicas of a range; 0: none
 
 	ClientTLS, PeerTLS     secure.Settings
 	TLSVersions            secure.Versions
