@@ -12,5 +12,6 @@
 // stops. Sub-packages: config (settings), membership (who belongs to the
 // cluster), peers (connections), serve (listeners), api (Cluster and
 // Maintenance), admin (the command line's service), httpapi (plain HTTP),
-// metrics (etcd's names), tracing.
+// metrics (etcd's names), backup (Maintenance.Snapshot), etcdfile (its format),
+// restore (new clusters from it), tracing.
 package node

@@ -8,8 +8,8 @@ import (
 )
 
 // Retained calls fn for every version of the span that a store at rev holds
-// once everything below floor is dropped: all changes from floor to rev,
-// tombstones included, and of each other key the newest version below floor if
+// once everything below floor is dropped, as a backup has them (P44): all changes
+// from floor to rev, tombstones included, and of each other key the newest version below floor if
 // it is live. By key, newest first; newest marks the last change of its key at
 // rev. What it yields does not depend on how far dropping came (P41, P43). The
 // version and its bytes are valid until fn returns.

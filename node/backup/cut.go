@@ -33,7 +33,7 @@ func (c *cut) close() {
 	}
 }
 
-// pin takes a revision and pins the views of all ranges at it (B1). Ranges that
+// pin takes a revision and pins the views of all ranges at it (B1, P44). Ranges that
 // split, move or are compacted meanwhile make it begin anew at a newer one;
 // nothing has been read by then.
 func (s *Service) pin(ctx context.Context) (*cut, error) {

@@ -19,7 +19,6 @@ const batchBytes = 4 << 20
 
 // loader writes into an engine that nobody uses yet.
 type loader struct {
-	ctx    context.Context // of the one Run it belongs to
 	engine *storage.Engine
 	batch  *storage.Batch
 	tell   func(step string, done, total int64)
@@ -27,15 +26,15 @@ type loader struct {
 }
 
 // full commits once there is enough; the last commit of all syncs.
-func (l *loader) full() error {
+func (l *loader) full(ctx context.Context) error {
 	if l.batch.Len() < batchBytes {
 		return nil
 	}
-	return l.commit()
+	return l.commit(ctx)
 }
 
-func (l *loader) commit() error {
-	if err := l.ctx.Err(); err != nil {
+func (l *loader) commit(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	err := l.batch.Commit(false)
@@ -45,7 +44,7 @@ func (l *loader) commit() error {
 
 // versions copies all versions. No range is there yet: the engine brings them
 // into key order.
-func (l *loader) versions(file *etcdfile.File) (n int64, err error) {
+func (l *loader) versions(ctx context.Context, file *etcdfile.File) (n int64, err error) {
 	var read int64
 	err = file.Versions(func(v etcdfile.Version) error {
 		n++
@@ -67,10 +66,11 @@ func (l *loader) versions(file *etcdfile.File) (n int64, err error) {
 		if err := l.batch.LoadVersion(&ver); err != nil {
 			return err
 		}
-		return l.full()
+		return l.full(ctx)
 	})
 	if err == nil {
-		err = l.commit()
+		err = l.commit(ctx)
+		l.tell("loading", l.size, l.size)
 	}
 	return n, err
 }
@@ -95,7 +95,7 @@ func (p *plan) keys() (n int64) {
 // survey walks the versions by key: it cuts ranges of about the given size,
 // counts live keys and writes the lease index. A lease that the file does not
 // have is not attached, as in etcd.
-func (l *loader) survey(rangeBytes int64, c *etcdfile.Contents, total int64) (*plan, error) {
+func (l *loader) survey(ctx context.Context, rangeBytes int64, c *etcdfile.Contents, total int64) (*plan, error) {
 	view, err := l.engine.NewLongView()
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (l *loader) survey(rangeBytes int64, c *etcdfile.Contents, total int64) (*p
 		if err := l.batch.LoadLease(ver.Key, ver.Lease); err != nil {
 			return err
 		}
-		return l.full()
+		return l.full(ctx)
 	})
 	p.ranges = append(p.ranges, cur)
 	return p, err
@@ -141,7 +141,7 @@ func (l *loader) survey(rangeBytes int64, c *etcdfile.Contents, total int64) (*p
 const incarnation = 1
 
 // rest writes the records of leases and removes what other nodes hold.
-func (l *loader) rest(p *plan, seeds []rangeraft.Seed, self proto.NodeID, c *etcdfile.Contents) error {
+func (l *loader) rest(ctx context.Context, p *plan, seeds []rangeraft.Seed, self proto.NodeID, c *etcdfile.Contents) error {
 	registered := map[proto.LeaseID][]*pontoonpb.Span{}
 	for _, r := range p.ranges {
 		for id := range r.leases {
@@ -155,7 +155,7 @@ func (l *loader) rest(p *plan, seeds []rangeraft.Seed, self proto.NodeID, c *etc
 			if err := l.batch.LoadLocal(pontoonpb.Space_SPACE_REG, r.span.Start, suffix, value); err != nil {
 				return err
 			}
-			if err := l.full(); err != nil {
+			if err := l.full(ctx); err != nil {
 				return err
 			}
 		}
@@ -172,7 +172,7 @@ func (l *loader) rest(p *plan, seeds []rangeraft.Seed, self proto.NodeID, c *etc
 		if err := l.batch.LoadLocal(pontoonpb.Space_SPACE_SYS, keys.Lease(lease.ID), nil, value); err != nil {
 			return err
 		}
-		if err := l.full(); err != nil {
+		if err := l.full(ctx); err != nil {
 			return err
 		}
 	}
@@ -183,7 +183,7 @@ func (l *loader) rest(p *plan, seeds []rangeraft.Seed, self proto.NodeID, c *etc
 			}
 		}
 	}
-	return l.commit()
+	return l.commit(ctx)
 }
 
 func holds(d *pontoonpb.Descriptor, self proto.NodeID) bool {

@@ -169,13 +169,13 @@ func fill(ctx context.Context, o *Options, file *etcdfile.File, cluster *members
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	l := &loader{ctx: ctx, engine: engine, batch: engine.NewBatch(), tell: o.Progress, size: file.Size()}
+	l := &loader{engine: engine, batch: engine.NewBatch(), tell: o.Progress, size: file.Size()}
 	defer func() { l.batch.Close() }()
-	versions, err := l.versions(file)
+	versions, err := l.versions(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := l.survey(o.RangeBytes, contents, versions)
+	plan, err := l.survey(ctx, o.RangeBytes, contents, versions)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +183,7 @@ func fill(ctx context.Context, o *Options, file *etcdfile.File, cluster *members
 	if err != nil {
 		return nil, err
 	}
-	if err := l.rest(plan, seeds, cluster.Self, contents); err != nil {
+	if err := l.rest(ctx, plan, seeds, cluster.Self, contents); err != nil {
 		return nil, err
 	}
 	if err := engine.SetIdent(storage.Ident{ClusterID: cluster.ID, NodeID: cluster.Self}); err != nil {
