@@ -10,6 +10,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pontoon-kv/pontoon/storage/enginekey"
+	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
 // Options of an engine. Only Dir is needed.
@@ -98,6 +101,7 @@ func (o Options) pebbleOptions() *pebble.Options {
 	} else {
 		po.FS = vfs.Default
 	}
+	po.Experimental.SpanPolicyFunc = spanPolicy
 	po.FlushSplitBytes = 2 << 20
 	po.TargetFileSizes[0] = 2 << 20
 	for i := range po.Levels {
@@ -111,4 +115,22 @@ func (o Options) pebbleOptions() *pebble.Options {
 	// The last level holds most of the data and is written least often.
 	po.Levels[len(po.Levels)-1].Compression = func() *sstable.CompressionProfile { return sstable.ZstdCompression }
 	return po
+}
+
+// usersData are the bounds of what users' data takes in the engine: everything
+// addressed by internal key but most of what the meta span holds.
+var usersData = func() (b struct{ lower, upper []byte }) {
+	b.lower, _ = enginekey.Bounds(enginekey.Replicated[0], keys.LeaseSpan)
+	_, b.upper = enginekey.Bounds(enginekey.Versions, keys.UserSpan)
+	return b
+}()
+
+// spanPolicy keeps users' data in tables of its own, since a table ends where
+// its policy does: so its size can be told from that of the raft logs. Before
+// it a suffix is no version, and none of several is the one mostly read.
+func spanPolicy(start []byte) (pebble.SpanPolicy, []byte, error) {
+	if enginekey.Compare(start, usersData.lower) < 0 {
+		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, usersData.lower, nil
+	}
+	return pebble.SpanPolicy{}, nil, nil
 }

@@ -4,9 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/pontoon-kv/pontoon/storage/enginekey"
-	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
 // Usage is what users' data takes in this engine, bytes. Fixed costs of the
@@ -78,9 +75,7 @@ func (e *Engine) measure() error {
 	u := &e.usage
 	u.changed.Store(false)
 	base := u.flushed.Load()
-	lower, _ := enginekey.Bounds(enginekey.Replicated[0], keys.LeaseSpan)
-	_, upper := enginekey.Bounds(enginekey.Versions, keys.UserSpan)
-	n, err := e.db.EstimateDiskUsage(lower, upper)
+	n, err := e.db.EstimateDiskUsage(usersData.lower, usersData.upper)
 	u.at.Store(time.Now().UnixNano())
 	if err != nil {
 		u.changed.Store(true)

@@ -135,3 +135,21 @@ func TestDefragmentOnline(t *testing.T) {
 		t.Error(ver, ok, err)
 	}
 }
+
+// Once flushed, too, raft logs do not count: they lie in tables of their own.
+func TestUsedLeavesLogsOut(t *testing.T) {
+	e := openMem(t)
+	createRange(t, e, 2, keys.UserSpan)
+	apply(t, e, 2, put("k", 2, 2, 1, noise(10_000)))
+	ents := entries(bootTerm, bootIndex+1, bootIndex+50)
+	for _, ent := range ents {
+		ent.Data = []byte(noise(10_000))
+	}
+	b := e.NewBatch()
+	check(t, b.AppendLog(2, ents, nil))
+	check(t, b.Commit(true))
+	check(t, e.Defragment(t.Context()))
+	if n := e.Used(); n < 10_000 || n > 12_000 {
+		t.Errorf("%d bytes of one value of 10000 beside a log of 500000", n)
+	}
+}
