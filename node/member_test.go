@@ -199,7 +199,13 @@ func TestLearnerMember(t *testing.T) {
 		t.Error(err)
 	}
 	second.start()
-	second.waitReady()
+	wait(t, "the learner to be ready but for being one", func() bool { // as in etcd
+		code, _ := second.get("/readyz?exclude=non_learner")
+		return code == http.StatusOK
+	})
+	if code, body := second.get("/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "[-]non_learner failed: not supported for learner\n") {
+		t.Errorf("%d %s", code, body)
+	}
 	for name, err := range map[string]error{
 		"put":               errOf(second.kv().Put(ctx, &pb.PutRequest{Key: []byte("a")})),
 		"linearizable read": errOf(second.kv().Range(ctx, &pb.RangeRequest{Key: []byte("a")})),
@@ -226,6 +232,7 @@ func TestLearnerMember(t *testing.T) {
 		_, err = first.members().MemberPromote(ctx, promote)
 		return err == nil
 	})
+	second.waitReady()
 	if second.self().IsLearner {
 		t.Error("still a learner")
 	}

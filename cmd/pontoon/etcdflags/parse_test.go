@@ -79,17 +79,17 @@ func TestForms(t *testing.T) {
 // What etcd refuses is refused (I2), and so is what would mislead.
 func TestRefusals(t *testing.T) {
 	for want, args := range map[string][]string{
-		`"extra" is not a valid flag`:                      {"extra"},
-		"LeaseCheckpointPersist requires enabling":         {"--feature-gates=LeaseCheckpointPersist=true"},
-		"--compact-hash-check-time must be >0":             {"--compact-hash-check-time=0s"},
-		"--discovery-fallback can't be configured":         {"--discovery-fallback=proxy"},
-		"both --discovery-token and --discovery-endpoints": {"--discovery-token=x"},
-		"must not contain empty endpoints":                 {"--discovery-token=x", "--discovery-endpoints= ,a"},
-		"--discovery-token is not supported: give":         {"--discovery-token=x", "--discovery-endpoints=a"},
-		"--discovery-srv is not supported":                 {"--discovery-srv=example.com"},
-		"--wal-dir is not supported":                       {"--wal-dir=/w"},
-		"--force-new-cluster is not supported":             {"--force-new-cluster"},
-		"no such file":                                     {"--config-file=/does/not/exist"},
+		`"extra" is not a valid flag`:                                       {"extra"},
+		"LeaseCheckpointPersist requires enabling":                          {"--feature-gates=LeaseCheckpointPersist=true"},
+		"--compact-hash-check-time must be >0":                              {"--compact-hash-check-time=0s"},
+		"--discovery-fallback can't be configured":                          {"--discovery-fallback=proxy"},
+		"both --discovery-token and --discovery-endpoints":                  {"--discovery-token=x"},
+		"must not contain empty endpoints":                                  {"--discovery-token=x", "--discovery-endpoints= ,a"},
+		"--discovery-token is not supported: no discovery service is asked": {"--discovery-token=x", "--discovery-endpoints=a"},
+		"--discovery-srv is not supported":                                  {"--discovery-srv=example.com"},
+		"--wal-dir is not supported":                                        {"--wal-dir=/w"},
+		"--force-new-cluster is not supported":                              {"--force-new-cluster"},
+		"no such file":                                                      {"--config-file=/does/not/exist"},
 	} {
 		inv, err := Parse(args, nil, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) || inv == nil || errors.As(err, &UsageError{}) {

@@ -24,7 +24,7 @@ var clustering = []Flag{
 }
 
 // noDiscovery is why a cluster is not found by a service.
-const noDiscovery = "give --initial-cluster, or --join with the address of a member"
+const noDiscovery = "no discovery service is asked: give --initial-cluster, or --join with the address of a member"
 
 var discovery = []Flag{
 	{Name: "discovery", Class: Refused, Why: noDiscovery, Usage: "URL of a v2 discovery service.", Make: unused(text, "")},
