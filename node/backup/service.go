@@ -31,7 +31,7 @@ type Options struct {
 	Store     Store
 	Peers     Peers
 	Term      func() proto.Term // for the file's metadata
-	// SortBytes is how much is sorted in memory. Default 64 MiB.
+	// SortBytes is how much is sorted in memory. Default 32 MiB.
 	SortBytes int
 	// Waiting is how many backups may wait for the one under way; more are
 	// refused. Default 4.
@@ -51,7 +51,7 @@ const dirPattern = "backup-*"
 // New returns a service and removes what a crash left in Dir.
 func New(opts Options) (*Service, error) {
 	if opts.SortBytes <= 0 {
-		opts.SortBytes = 64 << 20
+		opts.SortBytes = 32 << 20
 	}
 	if opts.Waiting <= 0 {
 		opts.Waiting = 4

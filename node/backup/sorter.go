@@ -37,7 +37,9 @@ type sorter struct {
 	spilt  int64 // bytes written to runs of level 0
 }
 
-func newSorter(dir string, limit int) *sorter { return &sorter{dir: dir, limit: limit} }
+func newSorter(dir string, limit int) *sorter {
+	return &sorter{dir: dir, limit: limit, buf: make([]byte, 0, limit)} // grown, it would be there twice
+}
 
 // add copies a record.
 func (s *sorter) add(key, value []byte) error {

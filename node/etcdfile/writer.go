@@ -16,7 +16,7 @@ import (
 
 // batchBytes is how much one bbolt transaction writes: it is what the writer
 // keeps in memory.
-const batchBytes = 16 << 20
+const batchBytes = 8 << 20
 
 // Writer writes a new file. It is used by one goroutine and must be closed.
 type Writer struct {
