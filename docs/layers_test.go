@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"node":      {"proto", "storage", "rangeraft", "placement", "router", "watchmux", "leasesvc"},
 	"bench":     {"proto"},
 	"cmd":       {"proto", "storage", "node", "bench"},
+	"deploy":    {},
 	"docs":      {},
 }
 
