@@ -42,7 +42,7 @@ func loadMembers(ctx context.Context, cfg *config.Config) (*membership.Cluster, 
 	}
 	if have != nil {
 		if m, ok := have.Member(have.Self); ok && m.Removed {
-			return nil, 0, errRemoved
+			return nil, 0, ErrRemoved
 		}
 		if err := checkSame(cfg, have); err != nil {
 			return nil, 0, err
@@ -65,8 +65,8 @@ func loadMembers(ctx context.Context, cfg *config.Config) (*membership.Cluster, 
 	return have, founded, err
 }
 
-// errRemoved ends a node that was removed; etcd's text.
-var errRemoved = errors.New(members.Removed)
+// ErrRemoved ends a node that was removed from its cluster; etcd's text.
+var ErrRemoved = errors.New(members.Removed)
 
 // checkSame refuses a data directory that cannot be the one that is meant.
 func checkSame(cfg *config.Config, have *membership.Cluster) error {

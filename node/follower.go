@@ -44,7 +44,7 @@ func (n *Node) membersChanged(all []*pontoonpb.NodeRecord) {
 		n.cfg.Logger.Error("members not saved: a restart may not find them", "error", err)
 	}
 	if n.roster.Removed(n.members.Self) {
-		n.fail(errRemoved)
+		n.fail(ErrRemoved)
 	}
 	n.placement.Wake()
 	n.gossip.Nudge()
@@ -191,5 +191,5 @@ func (n *Node) buried() {
 	if err != nil {
 		n.cfg.Logger.Error("removal not saved", "error", err)
 	}
-	n.fail(errRemoved)
+	n.fail(ErrRemoved)
 }

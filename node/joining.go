@@ -100,7 +100,7 @@ func greet(ctx context.Context, cfg *config.Config, have *membership.Cluster) er
 	req.ClusterId, req.NodeId = have.ID, uint64(have.Self)
 	reply, _ := askAny(ctx, cfg, others, req)
 	if reply.GetRemoved() {
-		return errRemoved
+		return ErrRemoved
 	}
 	return nil
 }

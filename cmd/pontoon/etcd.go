@@ -12,6 +12,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/cmd/pontoon/etcdflags"
 	"github.com/pontoon-kv/pontoon/cmd/pontoon/logging"
+	"github.com/pontoon-kv/pontoon/node"
 	"github.com/pontoon-kv/pontoon/node/version"
 )
 
@@ -86,10 +87,10 @@ func serveAsEtcd(inv *etcdflags.Invocation, log *slog.Logger) int {
 		dieOf(sig)
 	default:
 	}
-	if err != nil {
-		return exitFailed
+	if err == nil || errors.Is(err, node.ErrRemoved) { // a removed member is not to be started again
+		return exitClean
 	}
-	return exitClean
+	return exitFailed
 }
 
 // dieOf ends the process by the signal. The first process of a container does

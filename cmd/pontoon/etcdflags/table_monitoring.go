@@ -9,7 +9,7 @@ import (
 
 var monitoring = []Flag{
 	{Name: "enable-pprof", Usage: "Serve /debug/pprof/ on the client URLs.", Make: boolean(field(func(c *config.Config) *bool { return &c.EnablePprof }))},
-	{Name: "metrics", Usage: "basic, or extensive: histograms of gRPC, too.", Make: text(field(func(c *config.Config) *string { return &c.Metrics }))},
+	{Name: "metrics", Usage: "basic, or extensive: histograms of gRPC, too.", Why: "another word is refused, where etcd takes basic", Make: text(field(func(c *config.Config) *string { return &c.Metrics }))},
 	{Name: "listen-metrics-urls", Usage: "URLs to listen on for /metrics, /health, /livez and /readyz alone.", Make: anyURLs(field(func(c *config.Config) *[]string { return &c.ListenMetricsURLs }))},
 }
 

@@ -64,7 +64,7 @@ var security = []Flag{
 
 var authentication = []Flag{
 	{Name: "auth-token", Usage: "Kind of auth tokens: simple, or jwt with its options.", Make: text(field(func(c *config.Config) *string { return &c.AuthToken }))},
-	{Name: "bcrypt-cost", Usage: "Cost of hashing passwords, 4 to 31.", Make: number(field(func(c *config.Config) *int { return &c.BcryptCost }))},
+	{Name: "bcrypt-cost", Usage: "Cost of hashing passwords, 4 to 31.", Why: "another cost is refused, where etcd takes 10", Make: number(field(func(c *config.Config) *int { return &c.BcryptCost }))},
 	{Name: "auth-token-ttl", Usage: "How long a simple token is good, seconds.", Make: seconds(field(func(c *config.Config) *time.Duration { return &c.AuthTokenTTL }))},
 }
 
