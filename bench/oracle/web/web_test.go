@@ -1,6 +1,8 @@
 package web
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -83,6 +85,17 @@ func ask(t *testing.T, addr, request string) string {
 		}
 	}
 	slices.Sort(lines)
-	text := own.ReplaceAllString(named.ReplaceAllString(string(b), `"$1":"N"`), "")
+	text := own.ReplaceAllString(named.ReplaceAllString(canonical(b), `"$1":"N"`), "")
 	return fmt.Sprintf("%d\n%s\n\n%s", resp.StatusCode, strings.Join(lines, "\n"), text)
+}
+
+// canonical takes out the blanks that the JSON and error texts of protobuf vary
+// from build to build.
+func canonical(body []byte) string {
+	text := strings.ReplaceAll(string(body), "\u00a0", " ")
+	var compact bytes.Buffer
+	if json.Compact(&compact, []byte(text)) == nil {
+		return compact.String() + strings.Repeat("\n", strings.Count(text, "\n"))
+	}
+	return text
 }

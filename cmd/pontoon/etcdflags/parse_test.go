@@ -167,7 +167,7 @@ func TestTracingNeedsTwoFlags(t *testing.T) {
 
 // A file sets everything, and then nothing else counts (I3).
 func TestFile(t *testing.T) {
-	inv := parse(t, []string{"ETCD_MAX_TXN_OPS=9"}, "--name=flag", "--force-new-cluster", "--config-file=testdata/etcd.yml")
+	inv := parse(t, []string{"ETCD_MAX_TXN_OPS=9"}, "--name=flag", "--max-txn-ops=7", "--wal-dir=/w", "--force-new-cluster", "--config-file=testdata/etcd.yml")
 	n := inv.Node
 	if n.Name != "from-file" || n.DataDir != "/var/lib/etcd" || n.HeartbeatInterval != 50*time.Millisecond || n.QuotaBackendBytes != 1<<30 ||
 		len(n.ListenPeerURLs) != 2 || n.StrictReconfigCheck || !n.EnablePprof || n.MaxTxnOps != 128 || n.AutoCompactionRetention != "1" ||
