@@ -22,9 +22,9 @@ type gate struct {
 var stages = map[string]bool{"AllAlpha": false, "AllBeta": true}
 
 var gates = map[string]gate{
-	"CompactHashCheck":             {false, byHand},
+	"CompactHashCheck":             {false, otherCheck},
 	"FastLeaseKeepAlive":           {true, "a renewal never waits for an applied index"},
-	"InitialCorruptCheck":          {false, byHand},
+	"InitialCorruptCheck":          {false, otherCheck},
 	"LeaseCheckpoint":              {false, ""},
 	"LeaseCheckpointPersist":       {false, "what LeaseCheckpoint keeps is always on disk"},
 	"PriorityRequest":              {false, "no backlog of another range keeps a revocation waiting"},

@@ -155,6 +155,16 @@ func TestEnviron(t *testing.T) {
 	}
 }
 
+// What other rooms of the node do is asked for by these.
+func TestMaintenanceFlags(t *testing.T) {
+	n := parse(t, nil, "--quota-backend-bytes=-1", "--auto-compaction-mode=revision", "--auto-compaction-retention=1000",
+		"--corrupt-check-time=1h", "--max-learners=2", "--metrics=extensive").Node
+	if n.QuotaBackendBytes != -1 || n.AutoCompactionMode != "revision" || n.AutoCompactionRetention != "1000" ||
+		n.CorruptCheckTime != time.Hour || n.MaxLearners != 2 || n.Metrics != "extensive" {
+		t.Errorf("%+v", n)
+	}
+}
+
 func TestTracingNeedsTwoFlags(t *testing.T) {
 	if got := parse(t, nil, "--distributed-tracing-address=a:1").Node.Tracing.Endpoint; got != "" {
 		t.Error(got)

@@ -8,13 +8,17 @@ import (
 
 // Why more than one row has no effect.
 const (
-	byHand   = "replicas are compared when asked to: `pontoon range checksum`"
-	byEngine = "history is dropped while the engine compacts, which is paced by itself"
+	otherCheck = "replicas are compared as they are: `--corrupt-check-time`, `pontoon range checksum`"
+	byEngine   = "history is dropped while the engine compacts, which is paced by itself"
 )
 
 var features = []Flag{
-	{Name: "corrupt-check-time", Class: Ignored, Why: byHand, Usage: "Time between two comparisons of the members.", Make: unused(duration, 0)},
-	{Name: "compact-hash-check-time", Class: Ignored, Why: byHand, Usage: "Time between two comparisons of compacted revisions.", Make: duration(func(s *Settings) *time.Duration { return &s.compactHashCheck })},
+	{
+		Name: "corrupt-check-time", Usage: "Time between two comparisons of the replicas of all ranges; 0: none.",
+		Make: duration(field(func(c *config.Config) *time.Duration { return &c.CorruptCheckTime })),
+		Why:  "range by range, each by its leader, with rests in between",
+	},
+	{Name: "compact-hash-check-time", Class: Ignored, Why: otherCheck, Usage: "Time between two comparisons of compacted revisions.", Make: duration(func(s *Settings) *time.Duration { return &s.compactHashCheck })},
 	{Name: "compaction-batch-limit", Class: Ignored, Why: byEngine, Usage: "Revisions deleted at a time.", Make: unused(number[int], 0)},
 	{Name: "watch-progress-notify-interval", Usage: "Time between two notifications of an idle watch.", Make: duration(field(func(c *config.Config) *time.Duration { return &c.WatchProgressNotifyInterval }))},
 	{Name: "warning-apply-duration", Class: Ignored, Why: "--warning-unary-request-duration logs slow requests", Usage: "Time after which applying is logged as slow.", Make: unused(duration, 100*time.Millisecond)},
