@@ -193,7 +193,7 @@ func TestFile(t *testing.T) {
 	if inv.Log.Level != "debug" || !slices.Equal(inv.Log.Outputs, []string{"stderr"}) || len(n.TLSVersions.CipherSuites) != 1 {
 		t.Errorf("%+v %+v", inv.Log, n.TLSVersions)
 	}
-	if len(inv.Notes) != 1 || inv.Notes[0].Warning {
+	if len(inv.Notes) != 2 || !strings.Contains(inv.Notes[0].Text, "unrecognized key") || inv.Notes[1].Warning {
 		t.Errorf("%+v", inv.Notes)
 	}
 	if inv := parse(t, []string{"ETCD_CONFIG_FILE=testdata/etcd.yml"}); inv.Node.Name != "from-file" {

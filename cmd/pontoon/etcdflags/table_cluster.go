@@ -41,7 +41,7 @@ var discovery = []Flag{
 	{Name: "discovery-cacert", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(text, "")},
 	{Name: "discovery-user", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(text, "")},
 	{Name: "discovery-password", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(text, "")},
-	{Name: "discovery-fallback", Class: Ignored, Why: noDiscovery, Usage: "What to do when discovery fails.", Make: oneOf("exit", "proxy")(func(s *Settings) *string { return &s.fallback })},
+	{Name: "discovery-fallback", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "What to do when discovery fails.", Make: oneOf("exit", "proxy")(func(s *Settings) *string { return &s.fallback })},
 	{Name: "discovery-proxy", Class: Refused, Why: noDiscovery, Usage: "Proxy on the way to the discovery service.", Make: unused(text, "")},
 	{Name: "discovery-srv", Class: Refused, Why: noDiscovery, Usage: "DNS domain whose SRV records name the members.", Make: unused(text, "")},
 	{Name: "discovery-srv-name", Class: Refused, Why: noDiscovery, Usage: "Suffix of the SRV service.", Make: unused(text, "")},
