@@ -60,6 +60,7 @@ func (n *Node) openStore(fresh bool) (err error) {
 	n.root = &rootFinder{node: n, cache: cache}
 	lookup := &lateDirectory{root: n.root}
 	n.sender = router.NewSender(cache, lookup, calls)
+	n.sender.Register(n.registry)
 	n.directory = directory.New(n.sender)
 	lookup.Directory = n.directory
 	n.openMembers()

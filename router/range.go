@@ -118,6 +118,7 @@ func (kv *KV) serializable(
 	here := func() error { return read(ctx, Read{Revision: cut, Floor: proto.NeverCompacted}, true) }
 	if covered && (int64(cut) >= want || lost) {
 		if err := here(); err == nil || isAnswer(err) {
+			kv.sender.metrics.local.Inc()
 			return err
 		}
 	}

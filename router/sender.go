@@ -32,12 +32,13 @@ type Sender struct {
 	cache     *rangecache.Cache
 	directory Directory
 	transport Transport
+	metrics   metrics
 }
 
 // NewSender returns a sender. The cache must hold the root range's descriptor,
 // which no directory can tell.
 func NewSender(cache *rangecache.Cache, directory Directory, transport Transport) *Sender {
-	return &Sender{cache: cache, directory: directory, transport: transport}
+	return &Sender{cache: cache, directory: directory, transport: transport, metrics: newMetrics()}
 }
 
 // Send runs op, whose span must be set, on the range that holds span.Start and
@@ -46,6 +47,7 @@ func NewSender(cache *rangecache.Cache, directory Directory, transport Transport
 // again only if they certainly were not proposed (P34); AMBIGUOUS goes to the
 // caller. Blocks until ctx ends if need be.
 func (s *Sender) Send(ctx context.Context, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
+	s.metrics.operations.Inc()
 	a := attempt{Sender: s, op: op, span: proto.SpanOf(op.Span), again: repeatable(op)}
 	for {
 		desc, err := s.locate(ctx, a.span.Start)
@@ -182,8 +184,10 @@ func (a *attempt) pause(ctx context.Context) error {
 	if a.free && a.redirects < freeRedirects {
 		a.free = false
 		a.redirects++
+		a.metrics.redirects.Inc()
 		return ctx.Err()
 	}
+	a.metrics.retries.Inc()
 	if a.failing.IsZero() {
 		a.failing = time.Now()
 	}
@@ -216,6 +220,7 @@ func (s *Sender) locate(ctx context.Context, key []byte) (*pontoonpb.Descriptor,
 	if d := s.cache.Lookup(key); d != nil {
 		return d, nil
 	}
+	s.metrics.lookups.Inc()
 	d, err := s.directory.Lookup(ctx, key)
 	if err != nil {
 		return nil, err
@@ -234,7 +239,7 @@ func (s *Sender) locate(ctx context.Context, key []byte) (*pontoonpb.Descriptor,
 // key order, each key once (P21). It retries until ctx ends.
 func (s *Sender) Cover(ctx context.Context, span proto.Span) ([]*pontoonpb.Descriptor, error) {
 	var out []*pontoonpb.Descriptor
-	var wait attempt
+	wait := attempt{Sender: s}
 	for rest := span; !rest.Empty(); {
 		d, err := s.locate(ctx, rest.Start)
 		if n := len(out); err == nil && n > 0 && !bytes.Equal(d.Span.Start, rest.Start) {

@@ -108,6 +108,7 @@ func (kv *KV) write(ctx context.Context, op *pb.RequestOp) (*pb.ResponseOp, prot
 		}
 		return w.Response, proto.Revision(w.Revision), nil
 	}
+	kv.sender.metrics.spanning.Inc()
 	return kv.txns.Run(ctx, op)
 }
 
