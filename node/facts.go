@@ -25,5 +25,8 @@ func (n *Node) Facts() metrics.Facts {
 		id := proto.NodeID(r.NodeId)
 		f.Peers = append(f.Peers, metrics.Peer{ID: r.NodeId, Up: n.peers.Up(id)})
 	}
+	for _, a := range n.alarms.Known() {
+		f.Alarms = append(f.Alarms, metrics.Alarm{Member: a.MemberID, Kind: a.Alarm.String()})
+	}
 	return f
 }

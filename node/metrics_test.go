@@ -170,7 +170,7 @@ func TestRunningNodeShowsTheTable(t *testing.T) {
 	nd.load()
 	got := nd.scrape()
 	occasion := map[string]bool{ // there once what it counts happened
-		"etcd_network_active_peers": true, "etcd_network_disconnected_peers_total": true, "etcd_network_peer_received_bytes_total": true,
+		"etcd_debugging_server_alarms": true, "etcd_network_active_peers": true, "etcd_network_disconnected_peers_total": true, "etcd_network_peer_received_bytes_total": true,
 		"etcd_network_peer_round_trip_time_seconds": true, "etcd_network_peer_sent_bytes_total": true,
 		"etcd_network_peer_sent_failures_total": true, "etcd_network_server_stream_failures_total": true,
 		"etcd_server_learner_promote_failures": true, "grpc_server_handling_seconds": true,

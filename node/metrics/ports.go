@@ -15,6 +15,13 @@ type Facts struct {
 	Revision, Compacted       int64 // Compacted -1: never
 	AuthRevision              uint64
 	Peers                     []Peer // all members, this one too
+	Alarms                    []Alarm
+}
+
+// Alarm is one that is raised.
+type Alarm struct {
+	Member uint64
+	Kind   string // NOSPACE, CORRUPT
 }
 
 // Peer is a member of the cluster.

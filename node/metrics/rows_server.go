@@ -66,6 +66,17 @@ var serverRows = []Row{
 		Note: "etcd's version whose API is served; pontoon_build_info has Pontoon's", read: tag("server_version", func(f Facts) string { return f.ServerVersion })},
 }
 
+// alarms are those that are raised, as far as this node knows.
+func alarms(s *scrape) (list []*dto.Metric) {
+	for i := range s.facts.Alarms {
+		a := &s.facts.Alarms[i]
+		list = append(list, &dto.Metric{
+			Label: labels("server_id", hex(a.Member), "alarm_type", a.Kind), Untyped: &dto.Untyped{Value: new(1.0)},
+		})
+	}
+	return list
+}
+
 func hex(id uint64) string { return strconv.FormatUint(id, 16) }
 
 // gates are etcd's feature gates and whether Pontoon does what they bring.

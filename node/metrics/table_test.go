@@ -109,6 +109,7 @@ func TestEveryRowHasItsType(t *testing.T) {
 func TestFactsBecomeEtcdsValues(t *testing.T) {
 	got := gathered(t, Facts{
 		ID: 0xa, Leader: 0xb, LeaderChanges: 3, SizeBytes: 10, QuotaBytes: 20, Revision: 5, Compacted: -1, Learner: true,
+		Alarms:        []Alarm{{Member: 0xc, Kind: "NOSPACE"}},
 		ServerVersion: "3.7.3", Cluster: "3.7", Peers: []Peer{{ID: 0xa}, {ID: 0xb, Up: true}, {ID: 0xc}},
 	})
 	for name, want := range map[string]float64{
@@ -129,6 +130,9 @@ func TestFactsBecomeEtcdsValues(t *testing.T) {
 	}
 	if s := strings.Join(peers, " "); s != "Local a Remote b Local a Remote c" {
 		t.Errorf("active peers %s", s)
+	}
+	if l := got["etcd_debugging_server_alarms"].Metric[0].Label; l[0].GetValue() != "NOSPACE" || l[1].GetName() != "server_id" || l[1].GetValue() != "c" {
+		t.Errorf("alarm %v", l)
 	}
 	if l := got["etcd_server_id"].Metric[0].Label[0]; l.GetName() != "server_id" || l.GetValue() != "a" {
 		t.Errorf("server_id is %v", l)
