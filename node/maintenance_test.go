@@ -83,6 +83,9 @@ func TestQuota(t *testing.T) {
 		if err != nil || st.DbSizeQuota != quota || st.DbSize < quota-8192 || len(st.Errors) == 0 || !strings.HasSuffix(st.Errors[0], "alarm:NOSPACE") {
 			t.Errorf("node %d: %v, %v", i, st, err)
 		}
+		if n := total(c.nodes[i].scrape()["etcd_debugging_server_alarms"], "alarm_type=NOSPACE"); n < 1 {
+			t.Errorf("node %d shows no alarm among its metrics", i)
+		}
 	}
 	st, err := clients[1].Status(ctx, c.nodes[1].addr)
 	if err != nil {
