@@ -56,10 +56,15 @@ type localStore struct {
 	engine *storage.Engine
 }
 
+// ownBytes stand for the records that a store has before anybody writes. Sizes are
+// never zero, as etcd's are not: JSON would leave them out, and dashboards divide by
+// them.
+const ownBytes = 4096
+
 // Sizes implements api.Store.
 func (s localStore) Sizes() (total, inUse int64) {
 	u := s.engine.Usage()
-	return u.Total, u.InUse
+	return u.Total + ownBytes, u.InUse + ownBytes
 }
 
 // quotaStore is the engine as the quota sees it.

@@ -117,6 +117,10 @@ func (m *Maintenance) HashKV(ctx context.Context, r *pb.HashKVRequest) (*pb.Hash
 	return h, nil
 }
 
+// hashOfNothing is the hash of an empty store. It is not zero, as in etcd, which
+// hashes a word first: JSON leaves a zero out.
+const hashOfNothing = 0x706f6e74
+
 func (m *Maintenance) hashKV(ctx context.Context, rev proto.Revision) (*pb.HashKVResponse, error) {
 	current, floor, err := m.Sequencer.Current(ctx)
 	switch {
@@ -136,6 +140,7 @@ func (m *Maintenance) hashKV(ctx context.Context, rev proto.Revision) (*pb.HashK
 	}
 	resp := &pb.HashKVResponse{
 		Header: m.Header.Header(int64(current)), CompactRevision: int64(floor), HashRevision: int64(rev),
+		Hash: hashOfNothing,
 	}
 	for _, d := range ranges {
 		part, err := m.hashRange(ctx, d, rev)
