@@ -29,6 +29,9 @@ func TestHashKVOutlivesCompaction_P43(t *testing.T) {
 		t.Error("the hash of an empty store is zero, which JSON leaves out")
 	}
 	nd.split("m")
+	if hash(1) != hash(0) { // asked with the descriptors of before the split, too
+		t.Error("a split changed the hash of an empty store")
+	}
 	for _, v := range []string{"1", "2", "3"} {
 		nd.put("a", v)
 		nd.put("z", v)

@@ -134,23 +134,38 @@ func (m *Maintenance) hashKV(ctx context.Context, rev proto.Revision) (*pb.HashK
 		rev = current
 	}
 	m.Store.PushClosed(rev)
+	retry := newBackoff()
+	for {
+		resp := &pb.HashKVResponse{
+			Header: m.Header.Header(int64(current)), CompactRevision: int64(floor), HashRevision: int64(rev),
+			Hash: hashOfNothing,
+		}
+		err := m.addRanges(ctx, rev, resp)
+		if !proto.HasCode(err, pontoonpb.RangeErrorCode_RANGE_MISMATCH) {
+			return resp, err
+		}
+		// A range was split or merged after its descriptor was found.
+		if err := retry.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// addRanges adds up the hashes of all ranges, which may change meanwhile.
+func (m *Maintenance) addRanges(ctx context.Context, rev proto.Revision, resp *pb.HashKVResponse) error {
 	ranges, err := m.Ranges.Cover(ctx, userSpan)
 	if err != nil {
-		return nil, err
-	}
-	resp := &pb.HashKVResponse{
-		Header: m.Header.Header(int64(current)), CompactRevision: int64(floor), HashRevision: int64(rev),
-		Hash: hashOfNothing,
+		return err
 	}
 	for _, d := range ranges {
 		part, err := m.hashRange(ctx, d, rev)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		resp.Hash += part.Hash
 		resp.CompactRevision = max(resp.CompactRevision, part.Floor)
 	}
-	return resp, nil
+	return nil
 }
 
 // hashRange asks the local replica first; its closed revision is on its way,
