@@ -15,6 +15,7 @@ type Binary struct {
 	pkg  string
 	path string
 	dir  string // where the tests run
+	bin  string // where the binaries are that they start
 }
 
 // List names the top-level tests that match the pattern, in the order they run.
@@ -38,8 +39,8 @@ func (b *Binary) List(ctx context.Context, pattern string) ([]string, error) {
 // test binary prints its goroutines and exits by itself at the deadline.
 const killGrace = 10 * time.Second
 
-// Run runs one top-level test to its end or to the deadline. Servers that a test leaves
-// behind go when the terminal on which it started them closes with its process.
+// Run runs one top-level test to its end or to the deadline, and ends what it left
+// running (E4).
 func (b *Binary) Run(ctx context.Context, test string, limit time.Duration) ([]Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit+killGrace)
 	defer cancel()
@@ -57,5 +58,8 @@ func (b *Binary) Run(ctx context.Context, test string, limit time.Duration) ([]R
 	// How it exited says no more than the events do: a failed test exits with 1, and a
 	// crash leaves a test without a result (E3).
 	_ = cmd.Wait()
+	if err := sweep(b.bin); err != nil {
+		return nil, err
+	}
 	return parse(b.pkg, test, &out)
 }

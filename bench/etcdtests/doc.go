@@ -24,4 +24,5 @@
 //	E2  A line of reasons.txt holds for tests that do not pass. When one of them passes,
 //	    or none of them exists any more, the run fails until the line is removed.
 //	E3  A test that gives no result (a crash, a deadline) has failed.
+//	E4  No server outlives the test that started it: its ports are the next test's.
 package etcdtests

@@ -71,7 +71,7 @@ func (l *Lab) copyFixtures() error {
 
 // Build compiles the tests of a package of the module, as `common`.
 func (l *Lab) Build(ctx context.Context, pkg string) (*Binary, error) {
-	b := &Binary{pkg: pkg, path: filepath.Join(l.dir, pkg+".test"), dir: filepath.Join(l.dir, "tests", pkg)}
+	b := &Binary{pkg: pkg, path: filepath.Join(l.dir, pkg+".test"), dir: filepath.Join(l.dir, "tests", pkg), bin: filepath.Join(l.dir, "bin")}
 	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return nil, err
 	}

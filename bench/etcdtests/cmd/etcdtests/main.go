@@ -35,7 +35,7 @@ func main() {
 	flag.StringVar(&o.packages, "packages", "common", "packages of etcd's tests module, with commas")
 	flag.StringVar(&o.pattern, "run", ".", "run the top-level tests that match this regular expression only")
 	flag.StringVar(&o.files, "files", "", "run the tests in these source files only, with commas: ctl_v3_kv_test.go; * is any text")
-	flag.DurationVar(&o.limit, "timeout", 5*time.Minute, "time for one top-level test")
+	flag.DurationVar(&o.limit, "timeout", 15*time.Minute, "time for one top-level test")
 	flag.StringVar(&o.reasons, "reasons", "reasons.txt", "file with a reason for each test that does not pass; empty for none")
 	flag.StringVar(&o.report, "report", "", "file to write the table to")
 	flag.StringVar(&o.logs, "logs", "", "directory for the output of tests that fail without a reason")
