@@ -119,10 +119,10 @@ func TestQuota(t *testing.T) {
 	}
 }
 
-// I2 of node/alarm: once an alarm was raised no write gets past it at any
+// P9, I2 of node/alarm: once an alarm was raised no write gets past it at any
 // gateway, and once it was cleared every write does, though nodes only hear of
 // both by the sequencer's replies.
-func TestAlarmsAtEveryGateway(t *testing.T) {
+func TestAlarmsAtEveryGateway_P9(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, nil)
 	c.nodes[0].split("m")

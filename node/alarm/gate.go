@@ -67,7 +67,7 @@ func (g *Gate) allow(ctx context.Context, cost int64) (s *Set, refused, err erro
 	return newer, g.refusal(ctx, newer, cost), nil
 }
 
-// change runs a change under the alarms that it was checked under (I2). What is
+// change runs a change under the alarms that it was checked under (I2, P9). What is
 // wrong with the request itself is said first, by valid.
 func change[Resp any](ctx context.Context, g *Gate, cost int64, valid func() error, run func(context.Context) (Resp, error)) (none Resp, err error) {
 	s, refused, err := g.allow(ctx, cost)
