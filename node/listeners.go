@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 
@@ -12,6 +13,9 @@ import (
 	"github.com/pontoon-kv/pontoon/node/peers"
 	"github.com/pontoon-kv/pontoon/node/serve"
 )
+
+// errNoMetricsCertificate is etcd's own text.
+var errNoMetricsCertificate = errors.New("client TLS key/cert (--cert-file, --key-file) must be provided for metrics secure url")
 
 // listen opens all ports before anything else is done: another process may
 // have them.
@@ -28,6 +32,9 @@ func (n *Node) listen() (err error) {
 		{&n.peerListeners, n.cfg.ListenPeerURLs, encrypter(n.peerTLS)},
 	} {
 		ls, err := serve.Listen(side.urls, side.enc, sockets)
+		if side.to == &n.metricsListeners && errors.Is(err, serve.ErrNoCertificate) {
+			return errNoMetricsCertificate
+		}
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 
+	"github.com/pontoon-kv/pontoon/node"
 	"github.com/pontoon-kv/pontoon/node/config"
 )
 
@@ -150,5 +151,20 @@ func TestConcurrentStreams(t *testing.T) {
 	case err := <-opened:
 		t.Errorf("one stream too many: %v", err)
 	case <-time.After(300 * time.Millisecond):
+	}
+}
+
+// A metrics URL that wants encryption without a certificate is refused as etcd does.
+func TestMetricsWantACertificate(t *testing.T) {
+	t.Parallel()
+	l := layOut(t, 1, func(_ int, cfg *config.Config) {
+		cfg.ListenMetricsURLs = []string{"https://127.0.0.1:0"}
+	})
+	n, err := node.Start(t.Context(), l.nodes[0].cfg)
+	if err == nil {
+		_ = n.Stop(t.Context())
+	}
+	if err == nil || !strings.Contains(err.Error(), "must be provided for metrics secure url") {
+		t.Fatal(err)
 	}
 }

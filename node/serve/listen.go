@@ -22,6 +22,9 @@ type Sockets struct {
 	ReuseAddress bool // also on an address that a closed connection still holds
 }
 
+// ErrNoCertificate is the refusal of a URL that wants encryption where there is none.
+var ErrNoCertificate = errors.New("TLS key/cert must be provided for a URL with HTTPS scheme")
+
 // Listen opens a listener for every URL, those of https and unixs encrypted by
 // enc; on an error none stays open.
 func Listen(urls []string, enc Encrypter, sockets Sockets) ([]net.Listener, error) {
@@ -51,7 +54,7 @@ func listen(raw string, enc Encrypter, sockets Sockets) (net.Listener, error) {
 	}
 	secure := u.Scheme == "https" || u.Scheme == "unixs"
 	if secure && enc == nil {
-		return nil, errors.New("TLS key/cert must be provided for a URL with HTTPS scheme")
+		return nil, ErrNoCertificate
 	}
 	l, err := open(u, sockets)
 	if err != nil || !secure {
