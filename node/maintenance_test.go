@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -189,7 +190,10 @@ func TestCorruptAlarm(t *testing.T) {
 	}
 	nd.stop()
 	nd.start()
-	nd.waitReady()
+	wait(t, "the node to serve", func() bool { // it is not ready: its data is not to be trusted
+		code, _ := nd.get("/readyz/linearizable_read")
+		return code == http.StatusOK
+	})
 	for name, err := range map[string]error{
 		"put":     errOf(nd.kv().Put(ctx, &pb.PutRequest{Key: []byte("a")})),
 		"delete":  errOf(nd.kv().DeleteRange(ctx, &pb.DeleteRangeRequest{Key: []byte("a")})),
@@ -208,6 +212,19 @@ func TestCorruptAlarm(t *testing.T) {
 	}
 	if st, err := nd.maintenance().Status(ctx, &pb.StatusRequest{}); err != nil || len(st.Errors) != 1 || st.Errors[0] != "memberID:7 alarm:CORRUPT" {
 		t.Error(st, err)
+	}
+	for path, want := range map[string]string{
+		"/health":                 `{"health":"false","reason":"ALARM CORRUPT"}`,
+		"/health?exclude=NOSPACE": `{"health":"false","reason":"ALARM CORRUPT"}`,
+		"/health?exclude=CORRUPT": `{"health":"true","reason":""}`,
+	} {
+		code, body := nd.get(path)
+		if strings.TrimSpace(body) != want || (code == http.StatusOK) != strings.Contains(want, "true") {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+	if code, body := nd.get("/readyz/data_corruption"); code != http.StatusServiceUnavailable || !strings.Contains(body, "[-]data_corruption failed: alarm activated: CORRUPT") {
+		t.Error(code, body)
 	}
 }
 
