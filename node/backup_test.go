@@ -394,3 +394,63 @@ func TestRestoreDirectory(t *testing.T) {
 		t.Errorf("starting on half a restore: %v", err)
 	}
 }
+
+// dump is all versions of a backup, and its leases.
+func dump(t *testing.T, file string) string {
+	t.Helper()
+	f := openBackup(t, file)
+	defer f.Close()
+	var b strings.Builder
+	if err := f.Versions(func(v etcdfile.Version) error {
+		_, err := fmt.Fprintf(&b, "%d.%d %v %v\n", v.Revision, v.Sub, v.Tombstone, v.KV)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	c, err := f.Contents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&b, "floor %d, leases %v", c.Floor, c.Leases)
+	return b.String()
+}
+
+// Whichever node is asked, and wherever the ranges lie, the backup is the same;
+// also while a node is down.
+func TestBackupOverNodes(t *testing.T) {
+	t.Parallel()
+	one := newCluster(t, 1, nil).nodes[0]
+	ctx := within(t, time.Minute)
+	for id := int64(1); id <= 3; id++ {
+		if _, err := one.lease().LeaseGrant(ctx, &pb.LeaseGrantRequest{ID: id, TTL: 600}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 200 {
+		_, err := one.kv().Put(ctx, &pb.PutRequest{Key: fmt.Appendf(nil, "k%03d", i*7%100), Value: fmt.Appendf(nil, "%d", i), Lease: int64(i % 4)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := one.kv().DeleteRange(ctx, &pb.DeleteRangeRequest{Key: []byte("k02"), RangeEnd: []byte("k04")}); err != nil {
+		t.Fatal(err)
+	}
+	file := one.mustSave()
+	want := dump(t, file)
+	five := restored(t, 5, file, 150)
+	for _, nd := range five.nodes {
+		got := nd.mustSave()
+		if rev := contents(t, got).Revision; rev != contents(t, file).Revision {
+			t.Errorf("%s says revision %d", nd.cfg.Name, rev)
+		}
+		if got := dump(t, got); got != want {
+			t.Errorf("the backup of %s has\n%s\nwant\n%s", nd.cfg.Name, got, want)
+		}
+	}
+	five.nodes[0].kill() // revisions may be lost with it (P10), changes are not
+	for _, nd := range five.nodes[1:] {
+		if got := dump(t, nd.mustSave()); got != want {
+			t.Errorf("with a node down the backup of %s has\n%s\nwant\n%s", nd.cfg.Name, got, want)
+		}
+	}
+}

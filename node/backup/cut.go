@@ -17,6 +17,8 @@ const (
 	// cutTries is how often the ranges may change under the opening of sessions.
 	cutTries = 20
 	cutPause = 100 * time.Millisecond
+	// learnAtOnce bounds the questions to leaders in flight.
+	learnAtOnce = 16
 )
 
 // cut is one revision of all user keys, pinned.
@@ -37,10 +39,10 @@ func (c *cut) close() {
 // split, move or are compacted meanwhile make it begin anew at a newer one;
 // nothing has been read by then.
 func (s *Service) pin(ctx context.Context) (*cut, error) {
-	bad := map[proto.NodeID]int{}
+	l := &lessons{bad: map[proto.NodeID]int{}, fresh: map[proto.RangeID]*pontoonpb.Descriptor{}}
 	var last error
 	for range cutTries {
-		c, err := s.tryPin(ctx, bad)
+		c, err := s.tryPin(ctx, l)
 		if err == nil {
 			return c, nil
 		}
@@ -58,7 +60,23 @@ func (s *Service) pin(ctx context.Context) (*cut, error) {
 	return nil, fmt.Errorf("pin a view of every range: %w", last)
 }
 
-func (s *Service) tryPin(ctx context.Context, bad map[proto.NodeID]int) (*cut, error) {
+// lessons are what failed tries taught.
+type lessons struct {
+	bad   map[proto.NodeID]int                    // how often a node could not serve
+	fresh map[proto.RangeID]*pontoonpb.Descriptor // as the ranges' leaders say
+}
+
+// correct replaces what the cache knows less well.
+func (l *lessons) correct(ranges []*pontoonpb.Descriptor) {
+	for i, d := range ranges {
+		f := l.fresh[proto.RangeID(d.RangeId)]
+		if f != nil && f.Generation > d.Generation && proto.SpanOf(f.Span).Equal(proto.SpanOf(d.Span)) {
+			ranges[i] = f
+		}
+	}
+}
+
+func (s *Service) tryPin(ctx context.Context, l *lessons) (*cut, error) {
 	rev, floor, err := s.opts.Sequencer.Current(ctx)
 	if err != nil {
 		return nil, err
@@ -67,7 +85,8 @@ func (s *Service) tryPin(ctx context.Context, bad map[proto.NodeID]int) (*cut, e
 	if err != nil {
 		return nil, err
 	}
-	shares, err := divide(s.opts.Node, keys.UserSpan, ranges, bad)
+	l.correct(ranges)
+	shares, err := divide(s.opts.Node, keys.UserSpan, ranges, l.bad)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +102,7 @@ func (s *Service) tryPin(ctx context.Context, bad map[proto.NodeID]int) (*cut, e
 	if err := g.Wait(); err != nil {
 		for i, sh := range shares {
 			if failed[i] != nil {
-				s.learn(ctx, sh, failed[i], bad)
+				s.learn(ctx, sh, failed[i], l)
 			}
 		}
 		c.close()
@@ -120,17 +139,33 @@ func (s *Service) open(ctx context.Context, rev proto.Revision, sh share) (sessi
 	return openRemote(ctx, conn, sh.wire(s.opts.ClusterID, rev))
 }
 
-// learn makes the next try differ: the cache of ranges is told by the ranges
-// themselves where they are, and a node that cannot serve comes last.
-func (s *Service) learn(ctx context.Context, sh share, err error, bad map[proto.NodeID]int) {
+// learn makes the next try differ: a node that cannot serve comes last, and the
+// leaders of its ranges are asked where they are. One that split answers with a
+// refusal, which the cache of ranges takes in.
+func (s *Service) learn(ctx context.Context, sh share, err error, l *lessons) {
 	var re *proto.RangeError
 	if !errors.As(err, &re) || re.Code == pontoonpb.RangeErrorCode_UNAVAILABLE {
-		bad[sh.node]++
+		l.bad[sh.node]++
 		return
 	}
-	for _, p := range sh.parts {
-		_, _ = s.opts.Ranges.Send(ctx, &pontoonpb.RangeOp{ // its refusals are what is wanted
-			Span: p.Span.Wire(), Op: &pontoonpb.RangeOp_Status{Status: &pontoonpb.StatusOp{}},
+	answers := make([]*pontoonpb.Descriptor, len(sh.parts))
+	var g errgroup.Group
+	g.SetLimit(learnAtOnce)
+	for i, p := range sh.parts {
+		g.Go(func() error {
+			reply, err := s.opts.Ranges.Send(ctx, &pontoonpb.RangeOp{
+				Span: p.Span.Wire(), Op: &pontoonpb.RangeOp_Status{Status: &pontoonpb.StatusOp{}},
+			})
+			if err == nil {
+				answers[i] = reply.GetStatus().GetDesc()
+			}
+			return nil
 		})
+	}
+	_ = g.Wait() // no answer teaches nothing
+	for _, d := range answers {
+		if d != nil {
+			l.fresh[proto.RangeID(d.RangeId)] = d
+		}
 	}
 }
