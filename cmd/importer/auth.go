@@ -49,6 +49,9 @@ func (im *importer) auth(ctx context.Context) error {
 	return nil
 }
 
+// rootRole may do everything: what is shown as its permission cannot be granted.
+const rootRole = "root"
+
 func (im *importer) role(ctx context.Context, name string) error {
 	r, err := im.From.RoleGet(ctx, name)
 	if err != nil {
@@ -56,6 +59,9 @@ func (im *importer) role(ctx context.Context, name string) error {
 	}
 	if _, err := im.To.RoleAdd(ctx, name); err != nil && !errors.Is(err, rpctypes.ErrRoleAlreadyExist) {
 		return err
+	}
+	if name == rootRole {
+		return nil
 	}
 	for _, p := range r.Perm {
 		if _, err := im.To.RoleGrantPermission(ctx, name, string(p.Key), string(p.RangeEnd), clientv3.PermissionType(p.PermType)); err != nil {

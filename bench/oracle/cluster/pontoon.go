@@ -40,15 +40,25 @@ func StartPontoon(o Options) (*Cluster, error) {
 // Pontoon runs a command of Pontoon's binary to its end and returns what it
 // printed.
 func Pontoon(args ...string) (string, error) {
-	bin, err := pontoonBinary()
+	cmd, err := PontoonCommand(args...)
 	if err != nil {
 		return "", err
 	}
-	out, err := exec.Command(bin, args...).CombinedOutput()
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("pontoon %s: %w\n%s", args[0], err, out)
 	}
 	return string(out), nil
+}
+
+// PontoonCommand is a command of Pontoon's binary that the caller starts and
+// ends.
+func PontoonCommand(args ...string) (*exec.Cmd, error) {
+	bin, err := pontoonBinary()
+	if err != nil {
+		return nil, err
+	}
+	return exec.Command(bin, args...), nil
 }
 
 func pontoonArgs(l layout, i int, o Options) []string {
