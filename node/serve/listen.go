@@ -26,11 +26,16 @@ type Sockets struct {
 var ErrNoCertificate = errors.New("TLS key/cert must be provided for a URL with HTTPS scheme")
 
 // Listen opens a listener for every URL, those of https and unixs encrypted by
-// enc; on an error none stays open.
+// enc; on an error none stays open. An address that is listed with http and https has
+// one listener for both.
 func Listen(urls []string, enc Encrypter, sockets Sockets) ([]net.Listener, error) {
 	var ls []net.Listener
-	for _, raw := range urls {
-		l, err := listen(raw, enc, sockets)
+	for i, raw := range urls {
+		at, both := twin(raw, urls)
+		if both && at < i {
+			continue // has its listener already
+		}
+		l, err := listen(raw, enc, sockets, both)
 		if err != nil {
 			CloseListeners(ls)
 			return nil, fmt.Errorf("listen on %s: %w", raw, err)
@@ -47,12 +52,12 @@ func CloseListeners(ls []net.Listener) {
 	}
 }
 
-func listen(raw string, enc Encrypter, sockets Sockets) (net.Listener, error) {
+func listen(raw string, enc Encrypter, sockets Sockets, both bool) (net.Listener, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, err
 	}
-	secure := u.Scheme == "https" || u.Scheme == "unixs"
+	secure := both || u.Scheme == "https" || u.Scheme == "unixs"
 	if secure && enc == nil {
 		return nil, ErrNoCertificate
 	}
@@ -60,7 +65,11 @@ func listen(raw string, enc Encrypter, sockets Sockets) (net.Listener, error) {
 	if err != nil || !secure {
 		return l, err
 	}
-	wrapped, err := enc.Listen(l)
+	encrypt := enc.Listen
+	if both {
+		encrypt = func(l net.Listener) (net.Listener, error) { return newEither(l, enc) }
+	}
+	wrapped, err := encrypt(l)
 	if err != nil {
 		l.Close()
 		return nil, err

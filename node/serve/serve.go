@@ -80,6 +80,10 @@ func Unwrap(c net.Conn) net.Conn {
 		return c.Conn
 	case *trackedConn:
 		return c.Conn
+	case *eitherConn:
+		if inner := c.inner(); inner != nil {
+			return inner
+		}
 	}
 	return nil
 }
