@@ -13,8 +13,8 @@ type Verdict struct {
 	Errors []string
 }
 
-// Judge holds results against reasons. Only a whole run can tell that a line of the
-// reasons is about no test at all.
+// Judge holds results against reasons. Only a whole run of a package can tell that a
+// line of the reasons is about no test of it at all.
 func Judge(results []Result, reasons []Reason, whole bool) *Verdict {
 	v := &Verdict{Results: results, reasons: reasons}
 	for i := range results {
@@ -29,8 +29,9 @@ func Judge(results []Result, reasons []Reason, whole bool) *Verdict {
 	}
 	for i := range reasons {
 		n := &reasons[i]
+		ran := slices.ContainsFunc(results, func(r Result) bool { return r.Package == n.Package })
 		met := slices.ContainsFunc(results, func(r Result) bool { return n.Covers(r.Package, r.Test) })
-		if whole && !met {
+		if whole && ran && !met {
 			v.fail("reason for %s %s: no such test", n.Package, n.Test)
 		}
 	}

@@ -60,6 +60,7 @@ func TestJudge_E1_E2(t *testing.T) {
 		{failed + silent + "common TestPassed logs: why\n", true, []string{"common TestPassed passes in spite of its reason"}},
 		{failed + silent + "common TestGone logs: why\n", true, []string{"reason for common TestGone: no such test"}},
 		{failed + silent + "common TestGone logs: why\n", false, nil},
+		{failed + silent + "e2e TestOfAPackageThatDidNotRun logs: why\n", true, nil},
 	} {
 		v := Judge(results, reasonsOf(t, c.reasons), c.whole)
 		if !slices.Equal(v.Errors, c.want) {
