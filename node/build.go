@@ -225,8 +225,8 @@ func (n *Node) gossipChanged(m gossip.Member) {
 	}
 	n.attendance.saw(m.Node, m.State)
 	n.store.NodeLeaving(m.Node, m.Meta.Leaving)
+	n.store.NodeSuspect(m.Node, m.State != gossip.Live)
 	if m.State != gossip.Live {
-		n.store.NodeSuspect(m.Node)
 		return
 	}
 	n.roster.Hint(m.Meta.Roster)

@@ -122,10 +122,15 @@ func (r *Replica) successor(fits func(*pontoonpb.Replica) bool) (node proto.Node
 	return node
 }
 
-// active reports whether a replica answered within the last election timeout.
+// active reports whether a replica answered within the last election timeout, and
+// nothing is known that keeps it from answering on.
 func (r *Replica) active(rep *pontoonpb.Replica, pr tracker.Progress) bool {
-	return rep.ReplicaId == uint64(r.replicaID) || pr.RecentActive ||
+	if rep.ReplicaId == uint64(r.replicaID) {
+		return true
+	}
+	answered := pr.RecentActive ||
 		r.lease.AckedSince(proto.ReplicaID(rep.ReplicaId), r.s.opts.Now().Add(-r.s.opts.electionTimeout()))
+	return answered && r.s.unfit(proto.NodeID(rep.NodeId)) == ""
 }
 
 // awaitNoObjection gives raft some time to hear of the replicas.

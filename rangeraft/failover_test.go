@@ -146,36 +146,6 @@ func TestTransfer_P2(t *testing.T) {
 	c.mustHave("x", "2")
 }
 
-// P2: after a transfer that failed the leader stays in office without a lease
-// and serves by rounds.
-func TestFailedTransferLeavesNoLease_P2(t *testing.T) {
-	c := newCluster(t, 3, nil)
-	c.put("x", "1")
-	l := c.leader(proto.UserRange)
-	to := c.ids[0]
-	if to == l.id {
-		to = c.ids[1]
-	}
-	c.nodes[to].stop()
-	r := l.store.replica(proto.UserRange)
-	c.wait("lease", func() bool { return r.status().LeaderLeaseValid })
-	term := r.servingTerm.Load()
-	op := &pontoonpb.RangeOp{RangeId: uint64(proto.UserRange), Span: r.desc.Load().Span,
-		Op: &pontoonpb.RangeOp_Transfer{Transfer: &pontoonpb.TransferOp{ToNode: uint64(to)}}}
-	if reply := l.store.Do(ctxFor(t, 10*time.Second), op); reply.Error.GetCode() != pontoonpb.RangeErrorCode_REFUSED {
-		t.Fatal("transfer to a stopped node: ", reply)
-	}
-	c.mustHave("x", "1")
-	c.put("x", "2")
-	c.mustHave("x", "2")
-	if r.servingTerm.Load() != term {
-		return // stepped down since: that is allowed, too
-	}
-	if r.status().LeaderLeaseValid {
-		t.Fatal("lease after a transfer was begun")
-	}
-}
-
 // A power loss of all nodes, at random moments, loses no acknowledged write.
 func TestCrashKeepsAcknowledgedWrites(t *testing.T) {
 	c := newCluster(t, 3, nil)

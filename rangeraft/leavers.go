@@ -7,10 +7,39 @@ import (
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
 
-// leavers are the nodes that said that they stop.
+// leavers are the nodes that said that they stop, and those that may be gone.
 type leavers struct {
-	mu    sync.Mutex
-	nodes map[proto.NodeID]struct{}
+	mu      sync.Mutex
+	nodes   map[proto.NodeID]struct{}
+	suspect map[proto.NodeID]struct{}
+}
+
+// suspected notes whether a node may be gone.
+func (l *leavers) suspected(node proto.NodeID, may bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case !may:
+		delete(l.suspect, node)
+	case l.suspect == nil:
+		l.suspect = map[proto.NodeID]struct{}{node: {}}
+	default:
+		l.suspect[node] = struct{}{}
+	}
+}
+
+func (l *leavers) stops(node proto.NodeID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, leaving := l.nodes[node]
+	return leaving
+}
+
+func (l *leavers) mayBeGone(node proto.NodeID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, suspect := l.suspect[node]
+	return suspect
 }
 
 // note reports whether that is news.
@@ -62,4 +91,16 @@ func (s *Store) NodeLeaving(node proto.NodeID, leaving bool) {
 			}
 		})
 	}
+}
+
+// unfit says why a node cannot take a leadership over, as far as is known; "": it
+// can. Who waits for it to do so waits in vain.
+func (s *Store) unfit(node proto.NodeID) string {
+	switch {
+	case s.leavers.stops(node):
+		return "is stopping"
+	case s.leavers.mayBeGone(node), s.transport.Broken(node):
+		return "does not answer"
+	}
+	return ""
 }

@@ -41,6 +41,15 @@ func (r *Replica) step(m *raftpb.Message) {
 		}
 	case raftpb.MsgHeartbeatResp:
 		r.heartbeatAnswered(m)
+	case raftpb.MsgTimeoutNow:
+		switch {
+		case m.GetReject():
+			r.leadDeclined(m)
+			return
+		case r.s.retiring.Load():
+			r.declineLead(m)
+			return
+		}
 	}
 	if r.onlyCommits(m) {
 		m = commitNews(m)
@@ -200,7 +209,7 @@ func (r *Replica) send(m *raftpb.Message) {
 			return // to no heartbeat: see commitNews
 		}
 	case raftpb.MsgTimeoutNow:
-		r.dropLease() // P2
+		r.dropLease() // P2: before it can leave
 	case raftpb.MsgSnap:
 		r.startSnapshot(m)
 		return

@@ -40,7 +40,8 @@ type Store struct {
 	asking    chan struct{} // one token per replica that asks whether it was removed
 	departed  *departed
 	leavers   leavers
-	sessions  *sessions // raft snapshots being received
+	retiring  atomic.Bool // TransferAll began: no leadership is taken over any more
+	sessions  *sessions   // raft snapshots being received
 	started   leaderlease.Nanos
 
 	ctx    context.Context // ends with Close
@@ -303,8 +304,13 @@ func (s *Store) PushClosed(rev proto.Revision) {
 }
 
 // NodeSuspect tells the leaders here that a node may be gone, so that txns it
-// coordinated are resolved at once (P32).
-func (s *Store) NodeSuspect(node proto.NodeID) {
+// coordinated are resolved at once (P32) and nobody waits for it to lead; or that
+// it is there.
+func (s *Store) NodeSuspect(node proto.NodeID, suspect bool) {
+	s.leavers.suspected(node, suspect)
+	if !suspect {
+		return
+	}
 	for _, r := range s.sleepers.ticking() { // who sleeps has no locks
 		r.post(func() {
 			if r.ev != nil {

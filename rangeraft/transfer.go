@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
@@ -17,6 +19,9 @@ func (r *Replica) doTransfer(ctx context.Context, to proto.NodeID) *pontoonpb.Ra
 	}
 	if roleOf(r.desc.Load(), target) == pontoonpb.ReplicaRole_REPLICA_LEARNER {
 		return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "the replica of range %d on node %x has no vote", r.id, uint64(to)))
+	}
+	if why := r.s.unfit(to); why != "" && to != r.s.opts.NodeID {
+		return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "node %x %s", uint64(to), why))
 	}
 	done := &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Transfer{Transfer: &pontoonpb.TransferReply{}}}
 	if to == r.s.opts.NodeID {
@@ -39,14 +44,18 @@ func (r *Replica) doTransfer(ctx context.Context, to proto.NodeID) *pontoonpb.Ra
 		term <- r.leaderTerm
 		r.beginHandOver(target)
 	})
-	if r.awaitLoss(ctx, term) {
+	if r.awaitLoss(ctx, to, term) {
 		return done
 	}
 	r.post(r.stayInOffice)
 	if root {
 		r.s.opts.Root.Resume()
 	}
-	return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "node %x did not take over in time", uint64(to)))
+	why := r.s.unfit(to)
+	if why == "" {
+		why = "did not take over in time"
+	}
+	return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "node %x %s", uint64(to), why))
 }
 
 // beginHandOver lets what is under way end, then tells the target to take over.
@@ -57,10 +66,7 @@ func (r *Replica) beginHandOver(target proto.ReplicaID) {
 		return
 	}
 	r.wakeUp()
-	r.handOver = func() {
-		r.dropLease() // P2: before TimeoutNow can leave
-		r.rn.TransferLeader(uint64(target))
-	}
+	r.handOver = func() { r.rn.TransferLeader(uint64(target)) } // the lease goes with TimeoutNow (P2)
 	if r.ev == nil {
 		r.maybeHandOver() // it serves nothing yet
 		return
@@ -75,17 +81,22 @@ func (r *Replica) maybeHandOver() {
 	}
 }
 
-// stayInOffice goes on after a hand-over that failed.
+// stayInOffice goes on after a hand-over that failed. If TimeoutNow was sent, the
+// target may still take over; there is no lease any more (P2).
 func (r *Replica) stayInOffice() {
 	r.handOver = nil
+	if r.leading {
+		r.rn.TransferLeader(uint64(r.replicaID)) // raft proposes nothing while it hands over
+	}
 	if r.ev != nil {
 		r.ev.Hold(false)
 	}
 }
 
 // awaitLoss polls until the term that was led is over; false after an election
-// timeout, when raft gives the transfer up, too.
-func (r *Replica) awaitLoss(ctx context.Context, term <-chan proto.Term) bool {
+// timeout, when raft gives the transfer up, too, or once the node that should take
+// over is known not to: writes wait meanwhile.
+func (r *Replica) awaitLoss(ctx context.Context, to proto.NodeID, term <-chan proto.Term) bool {
 	ctx, cancel := context.WithTimeout(ctx, r.s.opts.electionTimeout())
 	defer cancel()
 	poll := time.NewTicker(max(time.Millisecond, r.s.opts.TickInterval/20))
@@ -97,6 +108,9 @@ func (r *Replica) awaitLoss(ctx context.Context, term <-chan proto.Term) bool {
 		return false
 	}
 	for r.servingTerm.Load() == uint64(led) && led != 0 {
+		if r.s.unfit(to) != "" {
+			return false
+		}
 		select {
 		case <-poll.C:
 		case <-ctx.Done():
@@ -106,4 +120,19 @@ func (r *Replica) awaitLoss(ctx context.Context, term <-chan proto.Term) bool {
 		}
 	}
 	return true
+}
+
+// declineLead answers a TimeoutNow while this node stops, so that the leader goes
+// on at once. It is the message itself, rejected: raft's leaders ignore it.
+func (r *Replica) declineLead(m *raftpb.Message) {
+	r.transmit(&raftpb.Message{Type: raftpb.MsgTimeoutNow.Enum(), To: new(m.GetFrom()), From: new(uint64(r.replicaID)),
+		Term: new(m.GetTerm()), Reject: new(true)})
+}
+
+// leadDeclined takes that answer in. It is as good as the word in gossip that the
+// node stops, which comes later; gossip takes it back, too.
+func (r *Replica) leadDeclined(m *raftpb.Message) {
+	if node := r.peer(m.GetFrom()); node != 0 && r.leading && proto.Term(m.GetTerm()) == r.term {
+		r.s.NodeLeaving(node, true)
+	}
 }

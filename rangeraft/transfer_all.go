@@ -21,9 +21,10 @@ const parallelTransfers = 64
 // still ask for numbers; where it has no other replica the next number is left
 // in its log (P6). It returns when nothing is led here and nothing is about to
 // be, but for what nobody else can take, or when ctx ends. Ranges do not wait
-// for one another: where the others stop too, each takes an election timeout to
-// find out.
+// for one another. From its begin on no leadership that is handed to this node is
+// taken over.
 func (s *Store) TransferAll(ctx context.Context) {
+	s.retiring.Store(true)
 	x := &exodus{s: s, given: map[proto.RangeID]map[proto.NodeID]bool{}}
 	for x.round(ctx) {
 	}
@@ -138,7 +139,7 @@ type office struct {
 	serving bool
 	coming  bool         // it asks for votes: it may lead soon, or gives up soon
 	alone   bool         // it leads, and nobody else can
-	spent   bool         // it leads, and everybody else gave the range back
+	spent   bool         // it leads, and everybody else gave the range back or stops
 	next    proto.NodeID // who may take over; 0: nobody who is heard of
 }
 
@@ -161,11 +162,11 @@ func (r *Replica) office(rank func(proto.NodeID) int) office {
 	best, match := 0, uint64(0)
 	for id, pr := range r.rn.Status().Progress {
 		n := nodeOf(r.desc.Load(), proto.ReplicaID(id))
-		if id == uint64(r.replicaID) || pr.IsLearner || n == 0 || rank(n) == returned {
+		if id == uint64(r.replicaID) || pr.IsLearner || n == 0 || rank(n) == returned || r.s.leavers.stops(n) {
 			continue
 		}
 		o.spent = false
-		if !pr.RecentActive || pr.State == tracker.StateSnapshot {
+		if !pr.RecentActive || pr.State == tracker.StateSnapshot || r.s.unfit(n) != "" {
 			continue // not heard of yet, or no more
 		}
 		if k := rank(n); k > best || k == best && pr.Match >= match {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 
@@ -18,6 +19,8 @@ type raftSender struct {
 	to    proto.NodeID
 	wake  chan struct{}
 	nudge chan struct{} // the next stream is worth a try
+
+	broken atomic.Bool // the last try failed, the next one did not succeed yet
 
 	mu     sync.Mutex
 	queue  []*pontoonpb.RaftMessage
@@ -107,6 +110,7 @@ func (s *raftSender) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		s.broken.Store(true)
 		s.t.opts.OnSendFailure(s.to)
 		if sent {
 			retry.reset()
@@ -131,6 +135,7 @@ func (s *raftSender) stream(ctx context.Context) (sent bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	s.broken.Store(false)
 	fresh := true
 	for {
 		frame := s.take()

@@ -64,6 +64,15 @@ func (t *Transport) Send(to proto.NodeID, m *pontoonpb.RaftMessage) bool {
 	return p != nil && p.raft.send(m)
 }
 
+// Broken reports whether raft messages to a node go nowhere just now: its stream
+// broke or could not be opened, and was not opened since.
+func (t *Transport) Broken(to proto.NodeID) bool {
+	t.mu.Lock()
+	p := t.peers[to]
+	t.mu.Unlock()
+	return p != nil && p.raft.broken.Load()
+}
+
 // Kick makes the stream to a node ask for closed updates soon.
 func (t *Transport) Kick(to proto.NodeID) {
 	if p := t.peer(to); p != nil {
