@@ -107,7 +107,8 @@ func (p *prober) settle(t *testing.T, writes int) {
 
 // A graceful restart of each node in turn fails no request of the official
 // client, and a watch and a lease kept alive by it live through all of them. How
-// long the client notices is bounded generously here: the machine may be busy.
+// long the client notices is bounded generously here, as the machine may be busy,
+// but below an election timeout: nothing waits for one.
 func TestRollingRestartFailsNothing(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, calm)
@@ -147,7 +148,7 @@ func TestRollingRestartFailsNothing(t *testing.T) {
 		if failure != nil {
 			t.Fatal("a request failed: ", failure)
 		}
-		if worst := max(away, back); worst > 5*time.Second {
+		if worst := max(away, back); worst > c.nodes[0].cfg.ElectionTimeout*2/3 {
 			t.Errorf("no write for %v", worst)
 		}
 	}

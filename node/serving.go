@@ -119,11 +119,13 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.serving.stopping.Store(true)
 	n.health.Shutdown()
 	n.placement.Close()
+	// The others hand nothing to this node any more: it would decline.
+	n.goodbye.Store(true)
+	n.gossip.Nudge()
 	n.transferAll(ctx)
 	n.sendClientsAway(ctx)
-	// From here on nobody counts on this node. What was handed to it meanwhile
-	// goes on to the others.
-	n.goodbye.Store(true)
+	// From here on nobody counts on this node. What came to be led here meanwhile
+	// goes to the others.
 	n.leaveGossip()
 	n.transferAll(ctx)
 	drain, cancel := context.WithTimeout(ctx, drainGrace)

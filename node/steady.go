@@ -43,6 +43,15 @@ func (a *attendance) Live(id proto.NodeID) bool {
 	return ok && m.State == gossip.Live
 }
 
+// Stopping implements driver.Liveness.
+func (a *attendance) Stopping(id proto.NodeID) bool {
+	if id == a.node.members.Self {
+		return a.node.goodbye.Load()
+	}
+	m, _ := a.node.gossip.Member(id)
+	return m.Meta.Leaving
+}
+
 // Steady implements members.Observer.
 func (a *attendance) Steady(id proto.NodeID) bool {
 	if id == a.node.members.Self {

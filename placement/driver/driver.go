@@ -165,7 +165,7 @@ func (d *Driver) round(r *reign) (running, quiet bool) {
 		return false, false
 	}
 	now := time.Now()
-	r.view = r.freeze(records, settings, d.opts.Liveness.Live, now)
+	r.view = r.freeze(records, settings, d.opts.Liveness, now)
 	result := plan.Make(r.view)
 	r.blocked = result.Blocked
 	d.metrics.underReplicated.Set(float64(result.UnderReplicated))

@@ -118,6 +118,11 @@ func (p *ports) Live(node proto.NodeID) bool {
 	return p.c.Nodes[node-1].Live
 }
 
+func (p *ports) Stopping(node proto.NodeID) bool {
+	defer p.lock()()
+	return p.c.Nodes[node-1].Stopping
+}
+
 func (p *ports) AllocRangeID(context.Context) (proto.RangeID, error) {
 	defer p.lock()()
 	return proto.RangeID(p.c.NextID()), nil
@@ -293,6 +298,49 @@ func TestSilentNodeBalancesNothing(t *testing.T) {
 			}
 			if broken := p.c.Check(); len(broken) > 0 {
 				t.Error(broken)
+			}
+		})
+	})
+}
+
+// An operator that is to make a node lead ends when that node says that it stops,
+// and it is not asked again until it is back.
+func TestStoppingNodeEndsTransfers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPorts(3, 6, 1, 2, 3) // all led by n1
+		asked := 0
+		p.fail = func(op *pontoonpb.RangeOp) error {
+			if op.GetTransfer().GetToNode() == 2 {
+				asked++
+				return proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "not now")
+			}
+			return nil
+		}
+		d := p.driver(t)
+		defer d.Close()
+		time.Sleep(3 * time.Second)
+		if len(d.Place(list(false)).Operators) == 0 || asked == 0 {
+			t.Fatal("nothing is under way")
+		}
+		p.set(func() { p.c.Nodes[1].Stopping, asked = true, 0 })
+		time.Sleep(time.Second)
+		for _, o := range d.Place(list(true)).Operators {
+			if strings.Contains(o.Steps[0].Text, "make n2 lead") && o.State != "failed" {
+				t.Error(o)
+			}
+		}
+		p.set(func() { asked = 0 })
+		time.Sleep(time.Minute)
+		p.set(func() {
+			if asked != 0 {
+				t.Errorf("asked %d times to lead", asked)
+			}
+			p.c.Nodes[1].Stopping, p.fail = false, nil
+		})
+		time.Sleep(2 * time.Minute)
+		p.set(func() {
+			if s := p.c.Leaders(); s.Min == 0 {
+				t.Errorf("leaders %v", s)
 			}
 		})
 	})

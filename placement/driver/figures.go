@@ -141,11 +141,11 @@ func (f *figures) forget(g *figure, now time.Time) {
 
 // observe takes in which nodes answer; the time of each that does not starts
 // when it is first missed here (I3).
-func (f *figures) observe(records []*pontoonpb.NodeRecord, live func(proto.NodeID) bool, now time.Time) []plan.Node {
+func (f *figures) observe(records []*pontoonpb.NodeRecord, live Liveness, now time.Time) []plan.Node {
 	nodes := make([]plan.Node, 0, len(records))
 	for _, r := range records {
 		id := proto.NodeID(r.NodeId)
-		n := plan.Node{Record: r, Live: live(id)}
+		n := plan.Node{Record: r, Live: live.Live(id), Stopping: live.Stopping(id)}
 		if n.Live {
 			delete(f.down, id)
 		} else if _, missed := f.down[id]; !missed {

@@ -35,6 +35,8 @@ type Roster interface {
 // saw does not live; a suspect one does not, either.
 type Liveness interface {
 	Live(node proto.NodeID) bool
+	// Stopping says which nodes said that they stop. It must not block.
+	Stopping(node proto.NodeID) bool
 }
 
 // Ranges hands out range ids.

@@ -15,7 +15,7 @@ import (
 
 // freeze makes the view of a plan.
 func (r *reign) freeze(
-	records []*pontoonpb.NodeRecord, settings *pontoonpb.Settings, live func(proto.NodeID) bool, now time.Time,
+	records []*pontoonpb.NodeRecord, settings *pontoonpb.Settings, live Liveness, now time.Time,
 ) *plan.View {
 	v := &plan.View{
 		Now: now, Settings: roster.WithDefaults(settings, roster.Holders(records)),

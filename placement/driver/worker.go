@@ -50,6 +50,9 @@ func (w *worker) current() proto.RangeID {
 func (w *worker) next(seen *pontoonpb.RangeStatus) operator.Action {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if heir := w.o.Heir(); heir != 0 && w.opts.Liveness.Stopping(heir) {
+		w.o.Fail("the node that should lead is stopping", time.Now())
+	}
 	return w.o.Next(seen, time.Now())
 }
 

@@ -87,6 +87,14 @@ func (o *Operator) Current() proto.RangeID {
 	return o.Range
 }
 
+// Heir names the node that the current step makes lead, 0 if it makes none.
+func (o *Operator) Heir() proto.NodeID {
+	if o.at < len(o.Steps) && o.Steps[o.at].Kind == TransferLeader {
+		return o.Steps[o.at].Node
+	}
+	return 0
+}
+
 // Ranges lists all ranges that the operator changes.
 func (o *Operator) Ranges() []proto.RangeID {
 	list := []proto.RangeID{o.Range}
@@ -213,6 +221,13 @@ func (o *Operator) Allocated(id proto.RangeID, err error, now time.Time) {
 func (o *Operator) Cancel(why string, now time.Time) {
 	if o.ended.IsZero() {
 		o.end(Canceled, why, now)
+	}
+}
+
+// Fail ends the operator because of what its range does not tell.
+func (o *Operator) Fail(why string, now time.Time) {
+	if o.ended.IsZero() {
+		o.end(Failed, why, now)
 	}
 }
 

@@ -193,12 +193,12 @@ func demote(seen *pontoonpb.RangeStatus, node, prefer proto.NodeID) move {
 }
 
 // leave moves the leadership to the voter that is furthest, to prefer if that
-// one has a vote.
+// one has a vote and answers.
 func leave(seen *pontoonpb.RangeStatus, from, prefer proto.NodeID) move {
 	if proto.NodeID(seen.LeaderNode) != from {
 		return move{done: true}
 	}
-	if prefer != 0 && votes(seen.Desc, prefer) {
+	if p := progressOf(seen, prefer); p.GetActive() && votes(seen.Desc, prefer) {
 		return transfer(seen.Desc, prefer)
 	}
 	var best *pontoonpb.ReplicaProgress

@@ -134,6 +134,30 @@ func TestNoSpareNode(t *testing.T) {
 	}
 }
 
+// A node that said that it stops is given no leadership, and keeps its replicas.
+func TestStoppingNodeLeadsNothingNew(t *testing.T) {
+	w := newWorld(3, 6, 64<<20, on(1, 2, 3)) // all led by n1
+	to := func(node string) (n int) {
+		for _, line := range w.texts() {
+			if strings.Contains(line, "make "+node+" lead") {
+				n++
+			}
+		}
+		return n
+	}
+	if to("n2") == 0 || to("n3") == 0 {
+		t.Fatal("not balanced: ", w.texts())
+	}
+	w.Nodes[1].Stopping = true
+	if to("n2") != 0 || to("n3") == 0 {
+		t.Error(strings.Join(w.texts(), "\n"))
+	}
+	w.drain(1) // its leaderships go to the other one
+	if to("n2") != 0 || to("n3") == 0 {
+		t.Error(strings.Join(w.texts(), "\n"))
+	}
+}
+
 func TestUnderReplicated(t *testing.T) {
 	w := newWorld(2, 1, 64<<20, on(1))
 	w.Settings.BalanceOff = true

@@ -24,7 +24,10 @@ type View struct {
 type Node struct {
 	Record *pontoonpb.NodeRecord
 	Live   bool
-	Down   time.Time // when it stopped to be live, if it is not
+	// Stopping: it said that it stops. It leads nothing new, and counts as one
+	// that lives as long as it does.
+	Stopping bool
+	Down     time.Time // when it stopped to be live, if it is not
 	// DiskFree and DiskTotal are zero while not known.
 	DiskFree, DiskTotal int64
 }

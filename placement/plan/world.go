@@ -108,8 +108,8 @@ func (p *planner) addNode(n *Node) {
 	x := node{Node: n, id: proto.NodeID(n.Record.NodeId), name: Name(n.Record)}
 	x.standing = p.standingOf(n)
 	full := n.DiskTotal > 0 && float64(n.DiskFree) < fullShare*float64(n.DiskTotal)
-	x.leads = x.standing == fine && n.Live
-	x.target = x.leads && !full
+	x.target = x.standing == fine && n.Live && !full
+	x.leads = x.standing == fine && n.Live && !n.Stopping
 	if n.Record.State == pontoonpb.NodeState_NODE_ACTIVE && !n.Record.Learner {
 		p.holders++
 	}

@@ -17,7 +17,9 @@ import (
 type Node struct {
 	Record *pontoonpb.NodeRecord
 	Live   bool
-	Down   time.Time
+	// Stopping: it said that it stops.
+	Stopping bool
+	Down     time.Time
 }
 
 // Range is a range of the model. Its status is what its leader would report.

@@ -40,7 +40,7 @@ func (r *Run) View() *plan.View {
 	records := make([]*pontoonpb.NodeRecord, 0, len(r.Nodes))
 	for _, n := range r.Nodes {
 		records = append(records, n.Record)
-		v.Nodes = append(v.Nodes, plan.Node{Record: n.Record, Live: n.Live, Down: n.Down})
+		v.Nodes = append(v.Nodes, plan.Node{Record: n.Record, Live: n.Live, Stopping: n.Stopping, Down: n.Down})
 	}
 	v.Settings = roster.WithDefaults(r.Settings, roster.Holders(records))
 	v.Ranges = make([]plan.Range, len(r.Ranges))
