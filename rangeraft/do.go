@@ -72,9 +72,10 @@ func (s *Store) dispatch(ctx context.Context, r *Replica, op *pontoonpb.RangeOp)
 	}
 }
 
-// doWrite asks for room only where the write would be evaluated.
+// doWrite asks for room only where the write would be evaluated, also by a leader
+// that does not serve yet.
 func (r *Replica) doWrite(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
-	if room := r.s.opts.Room; room != nil && r.servingTerm.Load() != 0 {
+	if room := r.s.opts.Room; room != nil && r.leaderNode.Load() == uint64(r.s.opts.NodeID) {
 		if err := room.Admit(ctx, op); err != nil {
 			return refusal(err)
 		}

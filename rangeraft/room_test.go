@@ -32,6 +32,7 @@ func (f *fullRoom) Admit(_ context.Context, op *pontoonpb.RangeOp) error {
 func TestRoom(t *testing.T) {
 	room := &fullRoom{}
 	c := newCluster(t, 3, func(o *Options) { o.Room = room })
+	c.leader(proto.UserRange) // a write that waits for an election is not asked about
 	rev := c.put("a", "1")
 	if room.asked.Load() == 0 {
 		t.Fatal("nobody asked for room")
