@@ -75,11 +75,12 @@ const (
 	costFactor     = 50
 	costFactorBusy = 4
 	maxPause       = 10 * time.Second
-	// quietPause times the interval is the pause while nothing changes, if
-	// there are manyRanges.
-	quietRounds = 10
-	quietPause  = 4
-	manyRanges  = 500
+	// While nothing changes in many ranges, the pause is an interval for every
+	// rangesAnInterval of them: a round costs all nodes time and garbage by range.
+	quietRounds      = 10
+	manyRanges       = 500
+	rangesAnInterval = 1000
+	quietPause       = 4 // intervals at least
 )
 
 func (d *Driver) run() {
@@ -106,13 +107,13 @@ func (d *Driver) run() {
 }
 
 // pause is the time between two rounds.
-func (d *Driver) pause(running, quiet bool, took time.Duration) time.Duration {
+func (d *Driver) pause(running bool, quiet int, took time.Duration) time.Duration {
 	pause := max(d.opts.Interval, costFactor*took)
 	switch {
 	case running:
 		pause = max(d.opts.Interval, costFactorBusy*took)
-	case quiet:
-		pause = max(pause, quietPause*d.opts.Interval)
+	case quiet > manyRanges:
+		pause = max(pause, time.Duration(max(quietPause, quiet/rangesAnInterval))*d.opts.Interval)
 	}
 	return min(pause, maxPause)
 }
@@ -147,22 +148,22 @@ func (d *Driver) abdicate() {
 }
 
 // round looks at everything, plans, and starts what was planned. It reports
-// whether operators run, and whether none did for long in a cluster in which
-// looking costs something.
-func (d *Driver) round(r *reign) (running, quiet bool) {
+// whether operators run, and, if none did for long, how many ranges were looked
+// at in vain.
+func (d *Driver) round(r *reign) (running bool, quiet int) {
 	ctx, cancel := context.WithTimeout(r.ctx, d.opts.Timeout)
 	defer cancel()
 	records, settings, err := d.read(ctx)
 	if err != nil {
 		d.opts.Logger.Debug("placement round skipped", "err", err)
-		return false, false
+		return false, 0
 	}
 	d.pull(ctx, r, records)
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.reign != r || r.ctx.Err() != nil || !d.opts.Root.Leading() {
-		return false, false
+		return false, 0
 	}
 	now := time.Now()
 	r.view = r.freeze(records, settings, d.opts.Liveness, now)
@@ -180,7 +181,10 @@ func (d *Driver) round(r *reign) (running, quiet bool) {
 	if len(r.stops) > 0 {
 		r.quiet = 0
 	}
-	return len(r.stops) > 0, r.quiet > quietRounds && len(r.view.Ranges) > manyRanges
+	if r.quiet > quietRounds {
+		quiet = len(r.view.Ranges)
+	}
+	return len(r.stops) > 0, quiet
 }
 
 func (d *Driver) read(ctx context.Context) ([]*pontoonpb.NodeRecord, *pontoonpb.Settings, error) {
