@@ -25,6 +25,11 @@ const (
 	joinTimeout  = 10 * time.Second       // of one try of a node without data
 	greetTimeout = 500 * time.Millisecond // of asking around before a restart
 	maxJoinPause = 2 * time.Second
+
+	// How long members have to hear of each other's changes.
+	settleTimeout  = 3 * time.Second
+	minSettlePause = 50 * time.Millisecond
+	maxSettlePause = 500 * time.Millisecond
 )
 
 // joinCluster makes a node without data a member of the cluster that one of the
@@ -52,13 +57,15 @@ func joinCluster(ctx context.Context, cfg *config.Config) (*membership.Cluster, 
 }
 
 // joinExisting makes a node without data the member that was added for it. The
-// flags must describe the cluster as it is, as in etcd.
+// flags must describe the cluster as it is, as in etcd. A member may not have
+// heard yet of a change that another one has just carried out, so that flags are
+// wrong only if they still are after a while. Asking again changes nothing: a
+// node that was added has its record.
 func joinExisting(ctx context.Context, cfg *config.Config) (*membership.Cluster, error) {
 	flags, err := membership.ParseExisting(cfg.InitialCluster, cfg.Name)
 	if err != nil {
 		return nil, err
 	}
-	own := flags[cfg.Name]
 	var others []string
 	for name, urls := range flags {
 		if name != cfg.Name {
@@ -66,20 +73,31 @@ func joinExisting(ctx context.Context, cfg *config.Config) (*membership.Cluster,
 		}
 	}
 	req := aboutSelf(cfg)
-	req.PeerUrls, req.Added = own, true
+	req.PeerUrls, req.Added = flags[cfg.Name], true
 	reply, err := askAny(ctx, cfg, others, req)
-	var no *refusal
-	switch {
-	case errors.As(err, &no) && reply != nil:
-		if mismatch := membership.Validate(reply.ClusterId, reply.Nodes, flags); mismatch != nil {
-			return nil, mismatch
-		}
-		return nil, err
-	case err != nil:
+	if reply == nil {
 		cfg.Logger.Warn("asking the members of the cluster", "addresses", others, "error", err)
 		return nil, errors.New("cannot fetch cluster info from peer urls: could not retrieve cluster information from the given URLs")
 	}
-	if err := membership.Validate(reply.ClusterId, reply.Nodes, flags); err != nil {
+	settled, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	pause := minSettlePause
+	var mismatch error // of the last answer
+	for {
+		if reply != nil { // somebody answered this time, too
+			if mismatch = membership.Validate(reply.ClusterId, reply.Nodes, flags); mismatch == nil {
+				break
+			}
+		}
+		select {
+		case <-time.After(pause):
+		case <-settled.Done():
+			return nil, mismatch
+		}
+		pause = min(2*pause, maxSettlePause)
+		reply, err = askAny(settled, cfg, others, req)
+	}
+	if err != nil { // refused
 		return nil, err
 	}
 	return memberOf(reply, cfg), nil

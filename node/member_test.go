@@ -16,6 +16,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/node/config"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/transport"
 )
 
 const removedText = "the member has been permanently removed from the cluster"
@@ -123,6 +124,29 @@ func (nd *testNode) seen(id uint64) (state string, status *pontoonpb.NodeStatus)
 		}
 	}
 	return "", nil
+}
+
+// Whichever member a new one asks, it hears of all that were added before.
+func TestJoinReplyIsCurrent(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3, func(_ int, cfg *config.Config) { cfg.StrictReconfigCheck = false })
+	ctx := within(t, 30*time.Second)
+	url := []string{"http://127.0.0.1:1"}
+	if _, err := c.nodes[0].members().MemberAdd(ctx, &pb.MemberAddRequest{PeerURLs: url}); err != nil {
+		t.Fatal(err)
+	}
+	for _, nd := range c.nodes[1:] {
+		conn, err := grpc.NewClient(strings.TrimPrefix(nd.cfg.AdvertisePeerURLs[0], "http://"), insecureDial(),
+			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(transport.Codec())))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		reply, err := pontoonpb.NewPeerClient(conn).Join(ctx, &pontoonpb.JoinRequest{Name: "n4", PeerUrls: url, Added: true})
+		if err != nil || reply.Refused != "" || len(reply.Nodes) != 4 {
+			t.Errorf("%s: %v %v", nd.cfg.Name, reply, err)
+		}
+	}
 }
 
 // etcdctl member add, then a start with --initial-cluster-state existing.

@@ -77,6 +77,9 @@ func (p *peerService) Join(ctx context.Context, r *pontoonpb.JoinRequest) (*pont
 		n.cameBack(ctx, id)
 	}
 	record, err := n.membership.Join(ctx, r)
+	if r.NodeId == 0 {
+		n.recallMembers(ctx)
+	}
 	reply := &pontoonpb.JoinReply{ClusterId: n.members.ID, Node: record, Nodes: n.roster.Nodes()}
 	var no *members.Refusal
 	switch {
@@ -90,6 +93,20 @@ func (p *peerService) Join(ctx context.Context, r *pontoonpb.JoinRequest) (*pont
 		reply.Ranges = append(reply.Ranges, d)
 	}
 	return reply, nil
+}
+
+// recallTimeout bounds the reading of the members for one that joins.
+const recallTimeout = time.Second
+
+// recallMembers reads the members as they are: a node that joins checks its
+// flags against them, right after they changed through another node. Without an
+// answer of the root range it is told what was known.
+func (n *Node) recallMembers(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, recallTimeout)
+	defer cancel()
+	if err := n.roster.Refresh(ctx); err != nil {
+		n.cfg.Logger.Debug("members not read for a node that joins", "error", err)
+	}
 }
 
 // cameBackTimeout bounds the wait for a connection to a node that came back.
