@@ -20,6 +20,7 @@ func (n *Node) Facts() metrics.Facts {
 		Learner: n.roster.Node(n.members.Self).GetLearner(), ServerVersion: version.Etcd, Cluster: clusterVersion,
 		SizeBytes: total, SizeInUseBytes: inUse, QuotaBytes: n.quota.Limit(),
 		Revision: int64(n.numbers.Seen()), Compacted: int64(n.numbers.Floor()), AuthRevision: n.guard.Revision(),
+		LeaseCheckpoint: n.cfg.LeaseCheckpoint,
 	}
 	for _, r := range members.Active(n.roster.Nodes()) {
 		id := proto.NodeID(r.NodeId)

@@ -164,7 +164,7 @@ func TestEtcdsDashboardsShowRealData(t *testing.T) {
 // Every family that the table calls real and that needs no special occasion is
 // shown by a running node; nothing has a type of its own.
 func TestRunningNodeShowsTheTable(t *testing.T) {
-	nd := newCluster(t, 1, nil).nodes[0]
+	nd := newCluster(t, 1, func(_ int, cfg *config.Config) { cfg.LeaseCheckpoint = true }).nodes[0]
 	nd.load()
 	got := nd.scrape()
 	occasion := map[string]bool{ // there once what it counts happened
@@ -186,6 +186,9 @@ func TestRunningNodeShowsTheTable(t *testing.T) {
 	}
 	if got["grpc_server_handling_seconds"] != nil {
 		t.Error("histograms of gRPC without --metrics=extensive")
+	}
+	if on := total(got["etcd_server_feature_enabled"], "name=LeaseCheckpoint"); on != 1 {
+		t.Errorf("LeaseCheckpoint is %v", on)
 	}
 }
 

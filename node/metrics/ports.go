@@ -9,6 +9,8 @@ type Facts struct {
 	Learner       bool
 	ServerVersion string
 	Cluster       string // version, major and minor
+	// LeaseCheckpoint: the remaining TTL of a lease is written down now and then.
+	LeaseCheckpoint bool
 
 	SizeBytes, SizeInUseBytes int64
 	QuotaBytes                int64

@@ -82,26 +82,30 @@ func hex(id uint64) string { return strconv.FormatUint(id, 16) }
 // gates are etcd's feature gates and whether Pontoon does what they bring.
 var gates = []struct {
 	name, stage string
-	on          bool
+	on          func(*Facts) bool
 }{
-	{"AllAlpha", "ALPHA", false},
-	{"AllBeta", "BETA", false},
-	{"CompactHashCheck", "ALPHA", false},
-	{"FastLeaseKeepAlive", "BETA", true},
-	{"InitialCorruptCheck", "ALPHA", false},
-	{"LeaseCheckpoint", "ALPHA", false},
-	{"LeaseCheckpointPersist", "ALPHA", false},
-	{"PriorityRequest", "ALPHA", false},
-	{"SetMemberLocalAddr", "ALPHA", false},
-	{"StopGRPCServiceOnDefrag", "ALPHA", false},
-	{"TxnModeWriteWithSharedBuffer", "BETA", true},
+	{"AllAlpha", "ALPHA", never},
+	{"AllBeta", "BETA", never},
+	{"CompactHashCheck", "ALPHA", never},
+	{"FastLeaseKeepAlive", "BETA", always},
+	{"InitialCorruptCheck", "ALPHA", never},
+	{"LeaseCheckpoint", "ALPHA", checkpoints},
+	{"LeaseCheckpointPersist", "ALPHA", checkpoints}, // what is kept is always on disk
+	{"PriorityRequest", "ALPHA", never},
+	{"SetMemberLocalAddr", "ALPHA", never},
+	{"StopGRPCServiceOnDefrag", "ALPHA", never},
+	{"TxnModeWriteWithSharedBuffer", "BETA", always},
 }
 
-func features(*scrape) (list []*dto.Metric) {
+func never(*Facts) bool         { return false }
+func always(*Facts) bool        { return true }
+func checkpoints(f *Facts) bool { return f.LeaseCheckpoint }
+
+func features(s *scrape) (list []*dto.Metric) {
 	for i := range gates {
 		g := &gates[i]
 		v := 0.0
-		if g.on {
+		if g.on(&s.facts) {
 			v = 1
 		}
 		list = append(list, &dto.Metric{

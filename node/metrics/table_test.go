@@ -139,6 +139,24 @@ func TestFactsBecomeEtcdsValues(t *testing.T) {
 	}
 }
 
+// Gates say what is in force: those that a flag switches follow it.
+func TestGatesFollowTheNode(t *testing.T) {
+	for _, checkpoint := range []bool{false, true} {
+		on := map[string]bool{}
+		for _, m := range gathered(t, Facts{LeaseCheckpoint: checkpoint})["etcd_server_feature_enabled"].Metric {
+			on[m.Label[0].GetValue()] = value(m) == 1
+		}
+		for name, want := range map[string]bool{
+			"LeaseCheckpoint": checkpoint, "LeaseCheckpointPersist": checkpoint,
+			"FastLeaseKeepAlive": true, "CompactHashCheck": false,
+		} {
+			if got, there := on[name]; !there || got != want {
+				t.Errorf("LeaseCheckpoint %t: %s is %t, there %t", checkpoint, name, got, there)
+			}
+		}
+	}
+}
+
 // Labels of ours get etcd's names, and what they do not name is left out.
 func TestOursIsShownUnderEtcdsLabels(t *testing.T) {
 	reg := prometheus.NewRegistry()
