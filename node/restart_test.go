@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +46,43 @@ func TestCleanStopSkipsNoRevision(t *testing.T) {
 	}
 	if l, err := nd.lease().LeaseTimeToLive(within(t, 10*time.Second), &pb.LeaseTimeToLiveRequest{ID: 9}); err != nil || l.GrantedTTL != 600 {
 		t.Fatal(l, err)
+	}
+}
+
+// complaints keeps what is logged as a warning or worse.
+type complaints struct {
+	slog.Handler
+	mu   *sync.Mutex
+	said *[]string
+}
+
+func (c complaints) Enabled(context.Context, slog.Level) bool { return true }
+func (c complaints) WithAttrs([]slog.Attr) slog.Handler       { return c }
+func (c complaints) WithGroup(string) slog.Handler            { return c }
+
+func (c complaints) Handle(_ context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelWarn {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		*c.said = append(*c.said, r.Message)
+	}
+	return nil
+}
+
+// A clean stop of a node that is alone has nothing to complain of.
+func TestCleanStopIsSilent(t *testing.T) {
+	t.Parallel()
+	log := complaints{slog.DiscardHandler, &sync.Mutex{}, &[]string{}}
+	c := newCluster(t, 1, func(_ int, cfg *config.Config) { cfg.Logger = slog.New(log) })
+	c.nodes[0].put("a", "0")
+	log.mu.Lock()
+	*log.said = nil // of the start
+	log.mu.Unlock()
+	c.nodes[0].stop()
+	log.mu.Lock()
+	defer log.mu.Unlock()
+	if len(*log.said) > 0 {
+		t.Errorf("%q", *log.said)
 	}
 }
 

@@ -27,6 +27,7 @@ type leader struct {
 	inClosed   bool           // in the side stream of closed revisions
 	proving    bool           // a round runs for the sake of closing
 	handing    bool           // the lead is being handed over
+	retired    bool           // the sequencer's term ended before this leadership (P6)
 	lessor     bool           // Lessor.Gained was called
 	handOver   func()         // runs once nothing is under way any more
 	ledTicks   int            // ticks of this leadership

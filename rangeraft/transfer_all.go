@@ -28,8 +28,10 @@ func (s *Store) TransferAll(ctx context.Context) {
 	x := &exodus{s: s, given: map[proto.RangeID]map[proto.NodeID]bool{}}
 	for x.round(ctx) {
 	}
-	if root := s.replica(proto.RootRange); root != nil && root.office(nil).alone {
-		root.retire(ctx)
+	if root := s.replica(proto.RootRange); root != nil {
+		if o := root.office(nil); o.alone && !o.retired {
+			root.retire(ctx)
+		}
 	}
 }
 
@@ -139,6 +141,7 @@ type office struct {
 	serving bool
 	coming  bool         // it asks for votes: it may lead soon, or gives up soon
 	alone   bool         // it leads, and nobody else can
+	retired bool         // it leads, and its last number is in the log (P6)
 	spent   bool         // it leads, and everybody else gave the range back or stops
 	next    proto.NodeID // who may take over; 0: nobody who is heard of
 }
@@ -154,7 +157,7 @@ func (r *Replica) office(rank func(proto.NodeID) int) office {
 	if !r.leading {
 		return office{coming: r.retry > 0 || r.raftRole == raft.StateCandidate}
 	}
-	o := office{led: true, serving: r.ev != nil, alone: r.single()}
+	o := office{led: true, serving: r.ev != nil, alone: r.single(), retired: r.retired}
 	if o.alone || rank == nil {
 		return o
 	}
@@ -178,7 +181,7 @@ func (r *Replica) office(rank func(proto.NodeID) int) office {
 
 // retire leaves the exact next number in the log where no other replica takes
 // over (P6). The sequencer's term ends with it, so that nothing is granted while
-// the rest of the node stops.
+// the rest of the node stops; a second TransferAll finds it done.
 func (r *Replica) retire(ctx context.Context) {
 	if r.id != proto.RootRange || r.s.opts.Root == nil {
 		return
@@ -187,9 +190,10 @@ func (r *Replica) retire(ctx context.Context) {
 		r.log.Warn("next number not handed over", slog.Any("error", err))
 		return
 	}
-	r.post(func() {
-		if r.leading {
-			r.s.opts.Root.Lost(r.leaderTerm)
-		}
-	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.leading {
+		r.retired = true
+		r.s.opts.Root.Lost(r.leaderTerm)
+	}
 }
