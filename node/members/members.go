@@ -20,6 +20,9 @@ const HealthInterval = 5 * time.Second
 // leaveWait is how long a removal waits for a member to take its leave.
 const leaveWait = 4 * time.Second
 
+// promoteWait is how long a promotion waits for the learner to be heard of.
+const promoteWait = 2 * time.Second
+
 // Options configure Members.
 type Options struct {
 	Cache    *Cache
@@ -72,12 +75,26 @@ func (m *Members) Update(ctx context.Context, id proto.NodeID, peerURLs []string
 	return err
 }
 
-// Promote makes a learner member one that may hold replicas.
+// Promote makes a learner member one that may hold replicas. One that is not
+// there gets a moment: what this node heard of it may be old.
 func (m *Members) Promote(ctx context.Context, id proto.NodeID) error {
-	_, err := m.change(ctx, func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
-		return promote(all, id, m.opts.Limits, m.opts.Observer.Live)
-	})
-	return err
+	ready, cancel := context.WithTimeout(ctx, promoteWait)
+	defer cancel()
+	poll := time.NewTicker(promoteWait / 20)
+	defer poll.Stop()
+	for {
+		_, err := m.change(ctx, func(all []*pontoonpb.NodeRecord) (*pontoonpb.NodeRecord, error) {
+			return promote(all, id, m.opts.Limits, m.opts.Observer.Live)
+		})
+		if !errors.Is(err, rpctypes.ErrGRPCLearnerNotReady) {
+			return err
+		}
+		select {
+		case <-poll.C:
+		case <-ready.Done():
+			return err
+		}
+	}
 }
 
 // Join serves a node that wants to belong to the cluster, or tells of itself.
