@@ -15,6 +15,9 @@ import (
 // oracleQuota keeps a long run with large values far from the NOSPACE alarm.
 const oracleQuota = 8 << 30
 
+// bcryptCost is the least: what is tested is who gets in, not how slowly.
+const bcryptCost = 4
+
 // StartEtcd starts real etcd in this process. It does not sync its disk: the
 // differential test compares answers, and never crashes the oracle.
 func StartEtcd(o Options) (*Cluster, error) {
@@ -67,6 +70,7 @@ func etcdConfig(l layout, i int, o Options) (*embed.Config, error) {
 	cfg.InitialCluster = l.initialCluster()
 	cfg.InitialClusterToken = filepath.Base(l.dir)
 	cfg.UnsafeNoFsync = true
+	cfg.BcryptCost = bcryptCost
 	cfg.QuotaBackendBytes = oracleQuota
 	if o.ElectionTimeout > 0 {
 		cfg.ElectionMs, cfg.TickMs = uint(o.ElectionTimeout.Milliseconds()), uint(o.heartbeat().Milliseconds())

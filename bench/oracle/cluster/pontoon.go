@@ -74,6 +74,7 @@ func pontoonArgs(l layout, i int, o Options) []string {
 		"--initial-cluster-state", "new",
 		"--initial-cluster-token", filepath.Base(l.dir),
 		"--log-level", "info",
+		"--bcrypt-cost", fmt.Sprint(bcryptCost),
 	}
 	if o.ElectionTimeout > 0 {
 		args = append(args, "--election-timeout", fmt.Sprint(o.ElectionTimeout.Milliseconds()),

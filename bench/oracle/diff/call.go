@@ -26,6 +26,8 @@ type answer struct {
 	text string
 	// note names a fault that is wrong whatever the other side says.
 	note string
+	// rev is the revision in the header of an answer that is no message with one.
+	rev int64
 }
 
 // errorPrefix begins the text of an answer that is an error.
@@ -68,7 +70,7 @@ func (s *side) call(ctx context.Context, o Op, req proto.Message) answer {
 			return answerOf(nil, err)
 		}
 	}
-	a := s.send(ctx, o, req)
+	a := s.send(s.as(ctx, o.As), o, req)
 	if a.ok() && s.hasBoundLeases() {
 		mapLeases(a.msg, s.symbolOf)
 	}
@@ -87,6 +89,9 @@ func answersLocally(k Kind, req proto.Message) bool {
 }
 
 func (s *side) send(ctx context.Context, o Op, req proto.Message) answer {
+	if o.JSON {
+		return s.post(ctx, o, req)
+	}
 	conn := s.conn(o.Gateway)
 	kv, lease := pb.NewKVClient(conn), pb.NewLeaseClient(conn)
 	switch r := req.(type) {
@@ -117,7 +122,7 @@ func (s *side) send(ctx context.Context, o Op, req proto.Message) answer {
 	case *pb.LeaseKeepAliveRequest:
 		return keepAlive(ctx, lease, r)
 	}
-	return answer{code: codes.Internal, text: fmt.Sprintf("diff: nothing sends %T", req)}
+	return s.invoke(ctx, o, req)
 }
 
 func reply[M proto.Message](m M, err error) answer { return answerOf(m, err) }

@@ -109,6 +109,9 @@ func alignTTL(om, sm proto.Message) {
 
 // headerRevision is the revision in the header of an answer, 0 if it has none.
 func headerRevision(a answer) int64 {
+	if a.rev != 0 {
+		return a.rev
+	}
 	if h, ok := a.msg.(interface{ GetHeader() *pb.ResponseHeader }); ok && a.ok() {
 		return h.GetHeader().GetRevision()
 	}

@@ -22,6 +22,11 @@ type Plan struct {
 	// BarrierEvery is the number of operations between two comparisons of all
 	// watchers and contents; default 150.
 	BarrierEvery int
+	// Auth is how many percent of the operations are of auth, lock, election and
+	// maintenance. If it is not 0, all operations are issued by several clients, some
+	// of them through the JSON gateway; the subject is then split before the run only,
+	// and no lease is let expire, since neither is done as a client.
+	Auth int
 }
 
 // keys is small, so that collisions, moves between leases and recreation are
@@ -67,7 +72,6 @@ type Generator struct {
 	merges, moves, transfers   schedule
 
 	kinds []weightedOp // what an operation is, by weight
-	total int          // of the weights
 }
 
 type weightedOp struct {
@@ -88,12 +92,12 @@ func NewGenerator(p Plan) *Generator {
 		{30, g.watchCreate}, {10, g.watchCancel}, {10, g.watchProgress}, {8, g.watchOpen}, {3, g.watchClose}, {1, g.watchEmpty},
 		{3, g.raw}, {1, g.oversize},
 	}
-	for _, k := range g.kinds {
-		g.total += k.weight
-	}
 	g.splits, g.expiries = spread(p.Ops, p.Splits-p.Splits/2), spread(p.Ops, p.Expiries)
 	g.merges, g.moves, g.transfers = spread(p.Ops, p.Merges), spread(p.Ops, p.Moves), spread(p.Ops, p.Transfers)
 	g.barriers = spread(p.Ops, p.Ops/p.BarrierEvery)
+	if p.Auth > 0 {
+		g.splits, g.expiries, g.merges, g.moves, g.transfers = schedule{}, schedule{}, schedule{}, schedule{}, schedule{}
+	}
 	for range p.Splits / 2 {
 		g.queue = append(g.queue, g.split())
 	}
@@ -103,6 +107,9 @@ func NewGenerator(p Plan) *Generator {
 		g.create(baseStream, &pb.WatchCreateRequest{Key: []byte("k/5"), RangeEnd: []byte{0}, PrevKv: true, Fragment: true}))
 	for id := range int64(chosenLeases / 2) {
 		g.queue = append(g.queue, g.op(KindGrant, &pb.LeaseGrantRequest{ID: id + 1, TTL: longTTL}))
+	}
+	if p.Auth > 0 {
+		g.authSetup()
 	}
 	return g
 }
@@ -117,6 +124,9 @@ func (g *Generator) Next(s State) (Op, bool) {
 	}
 	o := g.queue[0]
 	g.queue = g.queue[1:]
+	if g.plan.Auth > 0 && (g.closing || o.Kind == KindBarrier) {
+		o.As = rootName
+	}
 	return o, true
 }
 
@@ -147,6 +157,9 @@ func (g *Generator) fill() bool {
 		g.queue = append(g.queue, Op{Kind: KindExpire, Gateway: g.gateway(), N: g.rnd.IntN(12), Msg: req})
 	}
 	if g.barriers.due(g.made) {
+		if g.plan.Auth > 0 {
+			g.queue = append(g.queue, g.login(rootName, rootName, rootPass))
+		}
 		g.queue = append(g.queue, g.op(KindBarrier, &pb.RangeRequest{}))
 	}
 	return true
@@ -154,7 +167,7 @@ func (g *Generator) fill() bool {
 
 func (g *Generator) push(o Op) {
 	g.made++
-	g.queue = append(g.queue, o)
+	g.queue = append(g.queue, g.dress(o))
 }
 
 // schedule spreads something over the run.
@@ -180,8 +193,23 @@ func (s *schedule) due(made int) bool {
 }
 
 func (g *Generator) pick() Op {
-	n := g.rnd.IntN(g.total)
-	for _, k := range g.kinds {
+	if g.plan.Auth > 0 && g.chance(float64(g.plan.Auth)) {
+		if g.chance(65) {
+			return g.weighted(g.authOps())
+		}
+		return g.weighted(g.serviceOps())
+	}
+	return g.weighted(g.kinds)
+}
+
+// weighted makes one of several operations.
+func (g *Generator) weighted(ops []weightedOp) Op {
+	total := 0
+	for _, k := range ops {
+		total += k.weight
+	}
+	n := g.rnd.IntN(total)
+	for _, k := range ops {
 		if n -= k.weight; n < 0 {
 			return k.make()
 		}
@@ -194,6 +222,9 @@ func (g *Generator) pick() Op {
 func (g *Generator) finish() {
 	const samples = 40
 	everything := func() *pb.RangeRequest { return &pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}} }
+	if g.plan.Auth > 0 {
+		g.queue = append(g.queue, g.login(rootName, rootName, rootPass))
+	}
 	g.queue = append(g.queue, g.op(KindBarrier, &pb.RangeRequest{}))
 	span := g.state.Now - max(g.state.Compacted, 1)
 	for i := range int64(samples) {

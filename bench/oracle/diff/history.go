@@ -25,7 +25,7 @@ type history struct {
 }
 
 func newHistory(ctx context.Context, oracle *side) (*history, error) {
-	st, err := oracle.openStream(ctx, 0)
+	st, err := oracle.openStream(ctx, 0, "")
 	if err != nil {
 		return nil, err
 	}

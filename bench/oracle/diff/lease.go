@@ -51,7 +51,7 @@ func (r *Runner) flash(ctx context.Context, o Op, req *pb.LeaseGrantRequest) *Di
 	if diff != nil || id == 0 {
 		return diff
 	}
-	revoke := Op{Kind: KindRevoke, Gateway: o.Gateway + 1, Msg: &pb.LeaseRevokeRequest{ID: id}}
+	revoke := Op{Kind: KindRevoke, Gateway: o.Gateway + 1, As: o.As, Msg: &pb.LeaseRevokeRequest{ID: id}}
 	_, diff = r.both(ctx, revoke, revoke.Msg)
 	return diff
 }

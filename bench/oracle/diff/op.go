@@ -79,6 +79,10 @@ type Op struct {
 	// Msg is the request, with revisions and leases as in refs.go. It is never
 	// changed after the operation was made.
 	Msg proto.Message
+	// As is the client whose token is sent; empty for none.
+	As string
+	// JSON sends the operation through the JSON gateway.
+	JSON bool
 }
 
 // readOnly reports whether the operation can run beside others like it (D2).
@@ -93,7 +97,14 @@ func (o Op) String() string {
 	if err != nil {
 		return fmt.Sprintf("%s: %v", o.Kind, err)
 	}
-	return fmt.Sprintf("%s gw=%d n=%d | %s", o.Kind, o.Gateway, o.N, nameRefs(singleSpaced(text)))
+	client := ""
+	if o.As != "" {
+		client = " as=" + o.As
+	}
+	if o.JSON {
+		client += " json"
+	}
+	return fmt.Sprintf("%s gw=%d n=%d%s | %s", o.Kind, o.Gateway, o.N, client, nameRefs(singleSpaced(text)))
 }
 
 // singleSpaced undoes the random second space that prototext puts between fields, so
@@ -117,7 +128,7 @@ func singleSpaced(text []byte) string {
 	return string(out)
 }
 
-var opLine = regexp.MustCompile(`^(\w+) gw=(\d+) n=(\d+) \| ?(.*)$`)
+var opLine = regexp.MustCompile(`^(\w+) gw=(\d+) n=(\d+)(?: as=(\w+))?( json)? \| ?(.*)$`)
 
 // ParseOp reads one line in the form of Op.String.
 func ParseOp(line string) (Op, error) {
@@ -125,8 +136,8 @@ func ParseOp(line string) (Op, error) {
 	if m == nil {
 		return Op{}, fmt.Errorf("diff: not an operation: %q", line)
 	}
-	o := Op{Kind: Kind(m[1])}
-	make, ok := newMessage[o.Kind]
+	o := Op{Kind: Kind(m[1]), As: m[4], JSON: m[5] != ""}
+	msg, ok := messageOf(o.Kind)
 	if !ok {
 		return Op{}, fmt.Errorf("diff: unknown operation %q", m[1])
 	}
@@ -137,8 +148,8 @@ func ParseOp(line string) (Op, error) {
 	if o.N, err = strconv.Atoi(m[3]); err != nil {
 		return Op{}, err
 	}
-	o.Msg = make()
-	if err := prototext.Unmarshal([]byte(numberRefs(m[4])), o.Msg); err != nil {
+	o.Msg = msg
+	if err := prototext.Unmarshal([]byte(numberRefs(m[6])), o.Msg); err != nil {
 		return Op{}, fmt.Errorf("diff: %q: %w", line, err)
 	}
 	return o, nil

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	electionpb "go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 )
@@ -84,6 +85,7 @@ type Runner struct {
 	floors   []int64 // by gateway of the subject: the highest revision it answered
 	steering steering
 	leases   leaseTerm
+	leaders  map[string]*electionpb.LeaderKey // by election
 }
 
 // Run runs a source against fresh targets. It returns the first difference, or an
@@ -95,7 +97,8 @@ func Run(ctx context.Context, oracle, subject Target, src Source, patience time.
 	if patience == 0 {
 		patience = DefaultPatience
 	}
-	r := &Runner{patience: patience, state: State{Now: 1, Compacted: -1}, progress: progress, steering: newSteering(), floors: make([]int64, len(subject.Endpoints))}
+	r := &Runner{patience: patience, state: State{Now: 1, Compacted: -1}, progress: progress, steering: newSteering(), floors: make([]int64, len(subject.Endpoints)),
+		leaders: map[string]*electionpb.LeaderKey{}}
 	if r.oracle, err = dial(oracle); err != nil {
 		return nil, nil, err
 	}
@@ -168,6 +171,11 @@ func (r *Runner) loop(ctx context.Context, src Source) (executed []Op, diff *Dif
 // one runs an operation that is not a read.
 func (r *Runner) one(ctx context.Context, o Op) (*Difference, error) {
 	req := resolve(o.Msg, r.state.Now, r.state.Compacted)
+	r.nameLeader(req)
+	if o.JSON {
+		_, diff := r.both(ctx, o, req)
+		return diff, nil
+	}
 	switch o.Kind {
 	case KindCompact:
 		return r.compact(ctx, o, req.(*pb.CompactionRequest))
@@ -189,7 +197,8 @@ func (r *Runner) one(ctx context.Context, o Op) (*Difference, error) {
 	case KindBarrier:
 		return r.barrier(ctx, o)
 	}
-	_, diff := r.both(ctx, o, req)
+	oracle, diff := r.both(ctx, o, req)
+	r.learnLeader(oracle)
 	return diff, nil
 }
 
@@ -322,11 +331,11 @@ func (r *Runner) barrier(ctx context.Context, o Op) (*Difference, error) {
 	if diff, err := r.drain(ctx, o); diff != nil || err != nil {
 		return diff, err
 	}
-	all := Op{Kind: KindRange, Gateway: o.Gateway, Msg: &pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}}}
+	all := Op{Kind: KindRange, Gateway: o.Gateway, As: o.As, Msg: &pb.RangeRequest{Key: []byte{0}, RangeEnd: []byte{0}}}
 	if _, diff := r.both(ctx, all, all.Msg); diff != nil {
 		return diff, nil
 	}
-	leases := Op{Kind: KindLeases, Gateway: o.Gateway, Msg: &pb.LeaseLeasesRequest{}}
+	leases := Op{Kind: KindLeases, Gateway: o.Gateway, As: o.As, Msg: &pb.LeaseLeasesRequest{}}
 	_, diff := r.both(ctx, leases, leases.Msg)
 	return diff, nil
 }

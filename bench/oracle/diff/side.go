@@ -37,10 +37,11 @@ type side struct {
 	mu       sync.Mutex
 	toReal   map[int64]int64 // lease symbols to the ids this side picked
 	toSymbol map[int64]int64 // and back
+	tokens   map[string]string
 }
 
 func dial(t Target) (*side, error) {
-	s := &side{Target: t, streams: map[int]*stream{}, toReal: map[int64]int64{}, toSymbol: map[int64]int64{}}
+	s := &side{Target: t, streams: map[int]*stream{}, toReal: map[int64]int64{}, toSymbol: map[int64]int64{}, tokens: map[string]string{}}
 	for _, ep := range t.Endpoints {
 		conn, err := grpc.NewClient("passthrough:///"+ep,
 			grpc.WithTransportCredentials(insecure.NewCredentials()),

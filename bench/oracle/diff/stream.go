@@ -76,18 +76,18 @@ func (st *stream) due() int {
 	return n
 }
 
-func (s *side) openStream(ctx context.Context, gateway int) (*stream, error) {
+func (s *side) openStream(ctx context.Context, gateway int, client string) (*stream, error) {
 	if err := s.catchUp(ctx, gateway); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	client, err := pb.NewWatchClient(s.conn(gateway)).Watch(ctx)
+	watch, err := pb.NewWatchClient(s.conn(gateway)).Watch(s.as(ctx, client))
 	if err != nil {
 		cancel()
 		return nil, err
 	}
 	st := &stream{
-		client: client, cancel: cancel, done: make(chan struct{}),
+		client: watch, cancel: cancel, done: make(chan struct{}),
 		changed: make(chan struct{}), watchers: map[int64]*received{}, fragment: allWatchers,
 		gateway: gateway, symbol: s.symbolOf,
 	}

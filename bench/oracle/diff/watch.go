@@ -31,7 +31,7 @@ func (r *Runner) watchOpen(ctx context.Context, o Op) (*Difference, error) {
 		return nil, nil
 	}
 	for _, s := range []*side{r.oracle, r.subject} {
-		st, err := s.openStream(ctx, o.Gateway)
+		st, err := s.openStream(ctx, o.Gateway, o.As)
 		if err != nil {
 			return nil, fmt.Errorf("diff: open a watch stream on %s: %w", s.Name, err)
 		}

@@ -33,6 +33,7 @@ func main() {
 	flag.IntVar(&o.plan.Moves, "moves", 0, "replicas of the subject moved during the run; needs more than 3 nodes")
 	flag.IntVar(&o.plan.Transfers, "transfers", 0, "leaderships of the subject moved during the run")
 	flag.IntVar(&o.plan.Expiries, "expiries", 3, "leases that are let expire")
+	flag.IntVar(&o.plan.Auth, "auth", 0, "percent of auth, lock, election and maintenance calls; all operations are then issued by several clients")
 	flag.IntVar(&o.nodes, "nodes", 3, "nodes of the subject")
 	flag.StringVar(&o.subject, "subject", "pontoon", "what is compared with etcd: pontoon, or etcd itself to calibrate")
 	flag.StringVar(&o.replay, "replay", "", "run the operations in this file instead of generated ones")
