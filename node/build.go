@@ -182,7 +182,8 @@ func (n *Node) build(context.Context) (err error) {
 	}
 	n.onClose(n.leaveGossip)
 	n.guard, err = auth.NewGuard(n.sender, authEpochs{n.numbers}, auth.Options{
-		Token: n.cfg.AuthToken, TokenTTL: n.cfg.AuthTokenTTL, BcryptCost: n.cfg.BcryptCost, ClientCertAuth: n.clientTLS.ClientCertAuth(), Logger: n.cfg.Logger,
+		Token: n.cfg.AuthToken, TokenTTL: n.cfg.AuthTokenTTL, BcryptCost: n.cfg.BcryptCost, ClientCertAuth: n.clientTLS.ClientCertAuth(),
+		MaxTxnOps: int(n.cfg.MaxTxnOps), Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return err

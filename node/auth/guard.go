@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/pontoon-kv/pontoon/proto"
+	"github.com/pontoon-kv/pontoon/storage/etcdop"
 )
 
 // Sequencer tells what auth epoch is in force.
@@ -36,7 +37,9 @@ type Options struct {
 	BcryptCost int
 	// ClientCertAuth lets a client be known by its certificate.
 	ClientCertAuth bool
-	Logger         *slog.Logger
+	// MaxTxnOps is etcd's --max-txn-ops. Default 128, as in etcd.
+	MaxTxnOps int
+	Logger    *slog.Logger
 
 	simple bool
 	tokens auth.TokenProvider
@@ -51,6 +54,9 @@ func (o *Options) complete() (err error) {
 	}
 	if o.BcryptCost < bcrypt.MinCost || o.BcryptCost > bcrypt.MaxCost {
 		return fmt.Errorf("--bcrypt-cost=%d must be between %d and %d", o.BcryptCost, bcrypt.MinCost, bcrypt.MaxCost)
+	}
+	if o.MaxTxnOps <= 0 {
+		o.MaxTxnOps = etcdop.DefaultMaxTxnOps
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -9,7 +9,8 @@ import (
 	"github.com/pontoon-kv/pontoon/storage/etcdop"
 )
 
-// KV guards a KV service.
+// KV guards a KV service. As in etcd, a request that is wrong whoever sends it is
+// told so before anybody asks who that is.
 type KV struct {
 	pb.KVServer
 	guard *Guard
@@ -23,6 +24,9 @@ func (g *Guard) KV(kv pb.KVServer, leases pb.LeaseServer) *KV {
 
 // Range implements etcdserverpb.KVServer.
 func (s *KV) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, error) {
+	if err := etcdop.CheckRange(r); err != nil {
+		return nil, err
+	}
 	return fetch(ctx, s.guard, func(_ context.Context, c caller) error { return c.read(r.Key, r.RangeEnd) },
 		func(ctx context.Context) (*pb.RangeResponse, error) { return s.KVServer.Range(ctx, r) })
 }
@@ -30,6 +34,9 @@ func (s *KV) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, 
 // RangeStream implements etcdserverpb.KVServer. What is sent cannot be taken
 // back, so the rules are confirmed first.
 func (s *KV) RangeStream(r *pb.RangeRequest, stream grpc.ServerStreamingServer[pb.RangeStreamResponse]) error {
+	if err := etcdop.CheckRangeStream(r); err != nil {
+		return err
+	}
 	_, err := confirmed(stream.Context(), s.guard, func(_ context.Context, c caller) error { return c.read(r.Key, r.RangeEnd) },
 		func(context.Context) (struct{}, error) { return struct{}{}, s.KVServer.RangeStream(r, stream) })
 	return err
@@ -37,6 +44,9 @@ func (s *KV) RangeStream(r *pb.RangeRequest, stream grpc.ServerStreamingServer[p
 
 // Put implements etcdserverpb.KVServer.
 func (s *KV) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse, error) {
+	if err := etcdop.CheckPut(r); err != nil {
+		return nil, err
+	}
 	return write(ctx, s.guard, func(ctx context.Context, c caller) error {
 		if err := c.put(r); err != nil {
 			return err
@@ -47,12 +57,18 @@ func (s *KV) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse, error)
 
 // DeleteRange implements etcdserverpb.KVServer.
 func (s *KV) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (*pb.DeleteRangeResponse, error) {
+	if err := etcdop.CheckDelete(r); err != nil {
+		return nil, err
+	}
 	return write(ctx, s.guard, func(_ context.Context, c caller) error { return c.delete(r) },
 		func(ctx context.Context) (*pb.DeleteRangeResponse, error) { return s.KVServer.DeleteRange(ctx, r) })
 }
 
 // Txn implements etcdserverpb.KVServer.
 func (s *KV) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error) {
+	if err := etcdop.CheckTxn(r, s.guard.opts.MaxTxnOps); err != nil {
+		return nil, err
+	}
 	check := func(ctx context.Context, c caller) error {
 		if err := c.txn(r); err != nil {
 			return err

@@ -22,7 +22,7 @@ const (
 // who issues the next operation: root most often, or nothing would be stored.
 func (g *Generator) who() string {
 	switch n := g.rnd.IntN(100); {
-	case n < 40:
+	case n < 50:
 		return rootName
 	case n < 86:
 		return g.someUser()
