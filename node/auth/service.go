@@ -49,7 +49,9 @@ func change[Resp any](ctx context.Context, s *Service, do func(auth.AuthStore) (
 		if op == nil {
 			return resp, nil
 		}
-		if len(recs.secret) == 0 {
+		// With a new secret every token ends, as in etcd when auth is disabled.
+		disabled := recs.state.enabled && !rules.mem.state.enabled
+		if len(recs.secret) == 0 || disabled {
 			op.Puts = append(op.Puts, &pontoonpb.SysRecord{Key: keys.AuthSecret, Value: newSecret()})
 		}
 		switch err = submit(ctx, s.guard.sender, op); {
