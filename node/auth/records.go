@@ -152,7 +152,8 @@ func (r *records) change(next *state) (*pontoonpb.SysWriteOp, error) {
 	case !next.enabled && r.state.enabled:
 		op.Deletes = append(op.Deletes, keys.AuthEnabled)
 	}
-	if len(op.Puts)+len(op.Deletes) == 0 {
+	// A permission granted as it was changes nothing but the revision, as in etcd.
+	if len(op.Puts)+len(op.Deletes) == 0 && next.revision == r.state.revision {
 		return nil, nil
 	}
 	put(keys.AuthRevision, encode(next.revision))

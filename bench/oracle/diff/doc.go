@@ -8,7 +8,8 @@
 //	history (witness watch on the oracle) ---> what each watcher must get     v
 //	                                                                       Shrink
 //
-// It owns the text form of operations (op.go, refs.go), the generator (gen*.go), the
+// It owns the text form of operations (op.go, refs.go), the generator (gen*.go), calls
+// by several clients (client.go, method.go) and through the JSON gateway (json.go), the
 // two sides of a run (side.go, call.go, stream.go, steer.go), the comparison (compare.go,
 // ties.go, stale.go, extend.go, watch.go) and the shrinker (shrink.go).
 //
