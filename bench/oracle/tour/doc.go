@@ -1,11 +1,11 @@
 // Package tour types the commands of docs/tour.md into a shell, against three nodes
 // with TLS that the transcript itself starts, and compares what they print.
 //
-//	docs/tour.md --"$ command"--> one bash --> bin/etcdctl, etcdutl, etcd, pontoon
-//	     '---------- the output, normalised, must be equal ----------'
+//		docs/tour.md --"$ command"--> one bash --> bin/etcdctl, etcdutl, etcd, pontoon
+//		     '---------- the output, normalised, must be equal ----------'
 //
-//  1. The transcript is the test's only input: what is in it is typed, in its order.
-//  2. Ports are free ones; the transcript shows those of a usual installation.
-//  3. Ids, terms, sizes, times, leaders differ from run to run and are not compared.
-//  4. Every command has a time limit; what a command started ends with the test.
+//	 1. The transcript is the test's only input: what is in it is typed, in its order.
+//	 2. Ports are free ones; the transcript shows those of a usual installation.
+//	 3. Ids, terms, sizes, times, leaders differ from run to run and are not compared.
+//	 4. Every command has a time limit; what a command started ends with the test.
 package tour

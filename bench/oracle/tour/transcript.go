@@ -10,14 +10,13 @@ type step struct {
 	line    int // of the command, from 1
 	command string
 	output  string
-	long    bool // typed with -long only
 }
 
 // parse returns the steps of a transcript and the text between them: text[i] stands
 // before step i, with the step's command; the last text follows all steps.
 func parse(doc string) (steps []step, text []string) {
 	var prose, out strings.Builder
-	inBlock, long, open := false, false, false
+	inBlock, open := false, false
 	flush := func() {
 		if open {
 			steps[len(steps)-1].output = out.String()
@@ -32,11 +31,10 @@ func parse(doc string) (steps []step, text []string) {
 		case strings.HasPrefix(l, "```"):
 			flush()
 			inBlock = !inBlock && strings.HasPrefix(l, "```console")
-			long = strings.TrimSpace(l) == "```console long"
 			prose.WriteString(l)
 		case inBlock && strings.HasPrefix(l, "$ "):
 			flush()
-			s := step{line: i + 1, command: l[2:], long: long}
+			s := step{line: i + 1, command: l[2:]}
 			prose.WriteString(l)
 			for strings.HasSuffix(lines[i], "\\\n") {
 				i++
