@@ -2,6 +2,7 @@ package tour
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -95,9 +96,15 @@ func normalise(command, out string) string {
 			strings.HasPrefix(command, "pontoon node list")
 		if figures {
 			l = tableNumber.ReplaceAllString(l, "N")
+			l = strings.ReplaceAll(l, " -", " N") // not measured yet
 			l = tableNode.ReplaceAllString(l, "NODE")
 		}
 		b.WriteString(padding.ReplaceAllString(strings.TrimRight(l, " \n"), " ") + "\n")
+	}
+	if strings.HasPrefix(command, "etcdctl endpoint health") { // in the order of the answers
+		lines := strings.SplitAfter(b.String(), "\n")
+		slices.Sort(lines)
+		return strings.Join(lines, "")
 	}
 	return b.String()
 }
