@@ -22,12 +22,12 @@ const (
 	// window is how many looks what was allocated is counted over.
 	window = 10
 	// calm is what a process at rest allocates in a window at most. Garbage of
-	// that rate is collected about twice a second at the least slack.
+	// that rate is collected every four seconds at the least slack.
 	calm = 80 << 20
 	// least is what garbage may grow by at rest, however little is in use.
-	least = 16 << 20
+	least = 32 << 20
 	// share of what the collector walks through is what it may grow by beyond.
-	share = 4
+	share = 2
 	// worth is what must be won by giving memory back.
 	worth = 8 << 20
 
