@@ -152,7 +152,7 @@ func (r *Replica) destroy(next proto.ReplicaID) {
 	}
 	s.mu.Lock()
 	if s.replicas[r.id] == r { // only now may another one be made
-		delete(s.replicas, r.id)
+		s.dropLocked(r.id)
 	}
 	s.mu.Unlock()
 	s.closing.forget(r.id)

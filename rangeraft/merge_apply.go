@@ -153,7 +153,7 @@ func rightCount(gone *Replica, st storage.AppliedState) int64 {
 func (s *Store) retireSubsumed(id proto.RangeID, by *pontoonpb.Descriptor) *Replica {
 	s.mu.Lock()
 	old := s.replicas[id]
-	delete(s.replicas, id)
+	s.dropLocked(id)
 	s.splitting[id] = nil
 	s.mu.Unlock()
 	if old == nil {

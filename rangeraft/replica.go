@@ -150,7 +150,13 @@ func (s *Store) newReplica(id proto.RangeID, self proto.ReplicaID, bound bool) (
 // gets turns.
 func (s *Store) addLocked(r *Replica) {
 	s.replicas[r.id] = r
+	s.list.Store(nil)
 	s.sleepers.awake(r) // whoever ends the replica finds it above, and ends its ticks after this
+}
+
+func (s *Store) dropLocked(id proto.RangeID) {
+	delete(s.replicas, id)
+	s.list.Store(nil)
 }
 
 // setDescriptor publishes the applied descriptor.

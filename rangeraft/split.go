@@ -88,7 +88,7 @@ func (r *Replica) retireUninitialised(id proto.RangeID) {
 	s.mu.Lock()
 	old := s.replicas[id]
 	if old != nil {
-		delete(s.replicas, id)
+		s.dropLocked(id)
 	}
 	s.splitting[id] = nil
 	if old != nil {

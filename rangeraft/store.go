@@ -50,6 +50,9 @@ type Store struct {
 
 	mu       sync.RWMutex
 	replicas map[proto.RangeID]*Replica
+	// list is all replicas as they are until the next addLocked or dropLocked; nil:
+	// nobody asked since the last. It is made anew, never changed.
+	list atomic.Pointer[[]*Replica]
 	// splitting holds right sides whose creation is under way: nothing else may
 	// make a replica of them. What an uninitialised one promised goes on.
 	splitting map[proto.RangeID]*leaderlease.Promise
@@ -231,13 +234,19 @@ func (s *Store) fault(what string, err error) {
 	panic(fmt.Sprintf("rangeraft: %s: %v", what, err))
 }
 
+// all returns every replica. Callers share the slice and only read it: it is
+// looked through several times a second, however many replicas only sleep.
 func (s *Store) all() []*Replica {
+	if list := s.list.Load(); list != nil {
+		return *list
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	rs := make([]*Replica, 0, len(s.replicas))
 	for _, r := range s.replicas {
 		rs = append(rs, r)
 	}
+	s.list.Store(&rs) // whoever adds or drops one waits for the lock
 	return rs
 }
 
