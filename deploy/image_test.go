@@ -85,9 +85,6 @@ func TestImageIsOneStaticBinary(t *testing.T) {
 	if len(stages) != 2 || stages[1] != "scratch" {
 		t.Fatalf("stages %v", stages)
 	}
-	if testing.Short() {
-		t.Skip("builds the binary")
-	}
 	out := filepath.Join(t.TempDir(), "pontoon")
 	build(t, out)
 	file, err := elf.Open(out)

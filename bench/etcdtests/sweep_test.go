@@ -11,7 +11,7 @@ import (
 func TestSweepEndsWhatIsLeft_E4(t *testing.T) {
 	sleep, err := exec.LookPath("sleep")
 	if err != nil {
-		t.Skip("no sleep to run")
+		t.Fatal(err)
 	}
 	ours, others := t.TempDir(), t.TempDir()
 	start := func(dir string) *exec.Cmd {
