@@ -1,0 +1,88 @@
+package node_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/metadata"
+)
+
+// withToken is ctx of a call that carries a token.
+func withToken(ctx context.Context, token string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, token)
+}
+
+// A token made before authentication was disabled is not good again when it is
+// enabled anew, at no gateway.
+func TestDisablingAuthEndsTokens(t *testing.T) {
+	c := newCluster(t, 3, cheapHashes)
+	enableAuth(t, c)
+	ctx := within(t, 60*time.Second)
+	authentication := pb.NewAuthClient(c.nodes[0].conn)
+	login, err := authentication.Authenticate(ctx, &pb.AuthenticateRequest{Name: "root", Password: "root-pw"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := withToken(ctx, login.Token)
+	if _, err := c.nodes[1].kv().Put(old, &pb.PutRequest{Key: []byte("k")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := authentication.AuthDisable(old, &pb.AuthDisableRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := authentication.AuthEnable(ctx, &pb.AuthEnableRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, nd := range c.nodes {
+		_, err := nd.kv().Put(old, &pb.PutRequest{Key: []byte("k")})
+		sameError(t, "a token from before", err, rpctypes.ErrGRPCInvalidAuthToken)
+	}
+	if _, err := c.nodes[2].login(t, "root").Put(ctx, "k", ""); err != nil {
+		t.Error("a token from after: ", err)
+	}
+}
+
+// A permission granted as it was raises the auth revision, as in etcd.
+func TestRepeatedGrantRaisesAuthRevision(t *testing.T) {
+	c := newCluster(t, 1, cheapHashes)
+	enableAuth(t, c)
+	ctx := within(t, 30*time.Second)
+	root := c.nodes[0].login(t, "root")
+	revision := func() uint64 {
+		t.Helper()
+		st, err := root.AuthStatus(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.AuthRevision
+	}
+	before := revision()
+	if _, err := root.RoleGrantPermission(ctx, "r", "a", "c", clientv3.PermissionType(clientv3.PermRead)); err != nil {
+		t.Fatal(err)
+	}
+	if after := revision(); after != before+1 {
+		t.Errorf("auth revision %d, then %d", before, after)
+	}
+}
+
+// What is wrong with a request is said before who sent it, as in etcd.
+func TestWrongRequestIsToldFirst(t *testing.T) {
+	c := newCluster(t, 1, cheapHashes)
+	enableAuth(t, c)
+	ctx := within(t, 30*time.Second) // nobody logged in
+	kv := c.nodes[0].kv()
+	twice := &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: &pb.PutRequest{Key: []byte("z")}}}
+	for what, tc := range map[string]struct{ got, want error }{
+		"range":      {errOf(kv.Range(ctx, &pb.RangeRequest{})), rpctypes.ErrGRPCEmptyKey},
+		"put":        {errOf(kv.Put(ctx, &pb.PutRequest{})), rpctypes.ErrGRPCEmptyKey},
+		"delete":     {errOf(kv.DeleteRange(ctx, &pb.DeleteRangeRequest{})), rpctypes.ErrGRPCEmptyKey},
+		"txn":        {errOf(kv.Txn(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{twice, twice}})), rpctypes.ErrGRPCDuplicateKey},
+		"a good one": {errOf(kv.Put(ctx, &pb.PutRequest{Key: []byte("z")})), rpctypes.ErrGRPCUserEmpty},
+	} {
+		sameError(t, what, tc.got, tc.want)
+	}
+}
