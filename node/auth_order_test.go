@@ -40,6 +40,11 @@ func TestDisablingAuthEndsTokens(t *testing.T) {
 	for _, nd := range c.nodes {
 		_, err := nd.kv().Put(old, &pb.PutRequest{Key: []byte("k")})
 		sameError(t, "a token from before", err, rpctypes.ErrGRPCInvalidAuthToken)
+		_, err = pb.NewAuthClient(nd.conn).AuthStatus(old, &pb.AuthStatusRequest{})
+		sameError(t, "the status with such a token", err, rpctypes.ErrGRPCInvalidAuthToken)
+	}
+	if st, err := authentication.AuthStatus(ctx, &pb.AuthStatusRequest{}); err != nil || !st.Enabled {
+		t.Error("the status without a token: ", st, err)
 	}
 	if _, err := c.nodes[2].login(t, "root").Put(ctx, "k", ""); err != nil {
 		t.Error("a token from after: ", err)

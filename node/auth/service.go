@@ -108,11 +108,15 @@ func (s *Service) AuthDisable(ctx context.Context, _ *pb.AuthDisableRequest) (*p
 	return &pb.AuthDisableResponse{Header: s.header()}, nil
 }
 
-// AuthStatus implements etcdserverpb.AuthServer. It needs no login.
+// AuthStatus implements etcdserverpb.AuthServer. It needs no login,
+// but whoever shows a token shows a good one.
 func (s *Service) AuthStatus(ctx context.Context, _ *pb.AuthStatusRequest) (*pb.AuthStatusResponse, error) {
 	rules, err := s.guard.Confirmed(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := rules.caller(ctx); err != nil {
+		return nil, clientError(err)
 	}
 	return &pb.AuthStatusResponse{Header: s.header(), Enabled: rules.Enabled(), AuthRevision: rules.store.Revision()}, nil
 }

@@ -17,8 +17,8 @@ import (
 //	base64( expiry, 8 bytes | user | HMAC-SHA256 of both and of the password record )
 //
 // keyed with a secret of the root range. A token dies with its time, with its
-// user, with the user's password and when auth is disabled, as in etcd; its time does not start again
-// when it is used.
+// user, with the user's password and when auth is disabled, as in etcd; its time
+// does not start again when it is used.
 
 const secretBytes = 32
 
