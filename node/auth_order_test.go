@@ -91,3 +91,29 @@ func TestWrongRequestIsToldFirst(t *testing.T) {
 		sameError(t, what, tc.got, tc.want)
 	}
 }
+
+// A watch that starts below every revision is told so first, too.
+func TestWrongWatchIsToldFirst(t *testing.T) {
+	c := newCluster(t, 1, cheapHashes)
+	enableAuth(t, c)
+	stream, err := c.nodes[0].watch().Watch(within(t, 30*time.Second)) // nobody logged in
+	if err != nil {
+		t.Fatal(err)
+	}
+	for start, want := range map[int64]string{
+		-1: rpctypes.ErrorDesc(rpctypes.ErrGRPCCompacted), 0: rpctypes.ErrGRPCUserEmpty.Error(), 1: rpctypes.ErrGRPCUserEmpty.Error(),
+	} {
+		create := &pb.WatchCreateRequest{Key: []byte("z"), StartRevision: start}
+		err := stream.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !resp.Created || !resp.Canceled || resp.WatchId != -1 || resp.CancelReason != want {
+			t.Errorf("from %d: %v", start, resp)
+		}
+	}
+}

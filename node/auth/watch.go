@@ -66,7 +66,7 @@ func (w *watchStream) Recv() (*pb.WatchRequest, error) {
 		if refused == nil {
 			return r, nil
 		}
-		if err := w.Send(refused); err != nil {
+		if err := w.write(refused); err != nil {
 			return nil, err
 		}
 	}
@@ -83,9 +83,11 @@ func (w *watchStream) permit(c *pb.WatchCreateRequest) (*pb.WatchResponse, error
 		if rules, e := w.s.guard.Current(w.Context()); e != nil || !rules.Enabled() {
 			return nil, err // the rules could not be read
 		}
-		return &pb.WatchResponse{
-			Header: w.s.header(), WatchId: noWatch, Created: true, Canceled: true, CancelReason: reason(err).Error(),
-		}, nil
+		why := reason(err).Error()
+		if c.StartRevision < 0 { // wrong whoever asks, so etcd says that first
+			why = rpctypes.ErrorDesc(rpctypes.ErrGRPCCompacted)
+		}
+		return &pb.WatchResponse{Header: w.s.header(), WatchId: noWatch, Created: true, Canceled: true, CancelReason: why}, nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -112,11 +114,15 @@ func reason(err error) error {
 // with it is known by now: if it is newer than the one that the request was
 // checked under, it is checked again (I3).
 func (w *watchStream) Send(m *pb.WatchResponse) error {
-	if m.Created && m.WatchId != noWatch {
+	if m.Created { // or refused by the service: nothing waits for it any more
 		if err := w.answered(); err != nil {
 			return err
 		}
 	}
+	return w.write(m)
+}
+
+func (w *watchStream) write(m *pb.WatchResponse) error {
 	w.send.Lock()
 	defer w.send.Unlock()
 	return w.Watch_WatchServer.Send(m)
