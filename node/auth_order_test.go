@@ -79,13 +79,15 @@ func TestWrongRequestIsToldFirst(t *testing.T) {
 	c := newCluster(t, 1, cheapHashes)
 	enableAuth(t, c)
 	ctx := within(t, 30*time.Second) // nobody logged in
-	kv := c.nodes[0].kv()
+	kv, users := c.nodes[0].kv(), pb.NewAuthClient(c.nodes[0].conn)
 	twice := &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: &pb.PutRequest{Key: []byte("z")}}}
 	for what, tc := range map[string]struct{ got, want error }{
 		"range":      {errOf(kv.Range(ctx, &pb.RangeRequest{})), rpctypes.ErrGRPCEmptyKey},
 		"put":        {errOf(kv.Put(ctx, &pb.PutRequest{})), rpctypes.ErrGRPCEmptyKey},
 		"delete":     {errOf(kv.DeleteRange(ctx, &pb.DeleteRangeRequest{})), rpctypes.ErrGRPCEmptyKey},
 		"txn":        {errOf(kv.Txn(ctx, &pb.TxnRequest{Success: []*pb.RequestOp{twice, twice}})), rpctypes.ErrGRPCDuplicateKey},
+		"nobody":     {errOf(users.UserGet(ctx, &pb.AuthUserGetRequest{})), rpctypes.ErrGRPCUserNotFound},
+		"somebody":   {errOf(users.UserGet(ctx, &pb.AuthUserGetRequest{Name: "reader"})), rpctypes.ErrGRPCUserEmpty},
 		"a good one": {errOf(kv.Put(ctx, &pb.PutRequest{Key: []byte("z")})), rpctypes.ErrGRPCUserEmpty},
 	} {
 		sameError(t, what, tc.got, tc.want)
