@@ -94,12 +94,39 @@ func ask(t *testing.T, addr, request string) string {
 }
 
 // canonical takes out the blanks that the JSON and error texts of protobuf vary
-// from build to build.
+// from build to build, and the order of checks, which etcd draws anew each time.
 func canonical(body []byte) string {
 	text := strings.ReplaceAll(string(body), "\u00a0", " ")
+	if strings.HasPrefix(text, "[+]") || strings.HasPrefix(text, "[-]") {
+		return sortedChecks(text)
+	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, []byte(text)) == nil {
 		return compact.String() + strings.Repeat("\n", strings.Count(text, "\n"))
 	}
 	return text
+}
+
+// sortedChecks puts the lines of checks into order; what follows them stays.
+func sortedChecks(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	n := 0
+	for n < len(lines) && (strings.HasPrefix(lines[n], "[+]") || strings.HasPrefix(lines[n], "[-]")) {
+		n++
+	}
+	slices.Sort(lines[:n])
+	return strings.Join(lines, "")
+}
+
+// A check that differs is a difference, its place is not.
+func TestSortedChecks(t *testing.T) {
+	a := canonical([]byte("[+]a ok\n[-]b failed: x\n[+]c ok\n\n"))
+	if b := canonical([]byte("[+]c ok\n[+]a ok\n[-]b failed: x\n\n")); a != b {
+		t.Errorf("%q, %q", a, b)
+	}
+	for _, other := range []string{"[+]c ok\n[+]a ok\n[-]b failed: y\n\n", "[+]c ok\n[-]b failed: x\n\n", "[+]c ok\n[+]a ok\n[-]b failed: x\n"} {
+		if canonical([]byte(other)) == a {
+			t.Errorf("%q is the same", other)
+		}
+	}
 }
