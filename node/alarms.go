@@ -3,6 +3,7 @@ package node
 import (
 	"github.com/pontoon-kv/pontoon/node/alarm"
 	"github.com/pontoon-kv/pontoon/node/integrity"
+	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 )
 
 // openAlarms builds what refuses writes while an alarm is raised, and what
@@ -18,10 +19,13 @@ func (n *Node) openAlarms() {
 	})
 }
 
+// led returns the ranges that are led here.
+func (n *Node) led() []*pontoonpb.RangeStatus { return n.store.Report(0).Led }
+
 // openChecker builds what compares the replicas of the ranges led here.
 func (n *Node) openChecker() {
 	n.checker = integrity.NewChecker(integrity.Options{
-		Interval: n.cfg.CorruptCheckTime, Led: n.store.Report, Calls: n.store, Alarms: n.alarms, Logger: n.cfg.Logger,
+		Interval: n.cfg.CorruptCheckTime, Led: n.led, Calls: n.store, Alarms: n.alarms, Logger: n.cfg.Logger,
 	})
 	n.onClose(n.checker.Close)
 }

@@ -51,7 +51,7 @@ func (p *peerService) Report(_ context.Context, r *pontoonpb.ReportRequest) (*po
 	if err := p.checkCluster(r.ClusterId); err != nil {
 		return nil, err
 	}
-	return p.node.report(), nil
+	return p.node.report(r.Boot, r.Since), nil
 }
 
 func (p *peerService) Place(_ context.Context, r *pontoonpb.PlaceRequest) (*pontoonpb.PlaceReply, error) {
@@ -153,10 +153,16 @@ func (n *Node) describe(only proto.RangeID) *pontoonpb.DescribeReply {
 	return d
 }
 
-// report is what placement decides by.
-func (n *Node) report() *pontoonpb.ReportReply {
+// report is what placement decides by, as far as it is news after the report of
+// that boot and number.
+func (n *Node) report(boot, since uint64) *pontoonpb.ReportReply {
+	if boot != n.boot {
+		since = 0
+	}
+	news := n.store.Report(since)
 	r := &pontoonpb.ReportReply{
-		NodeId: uint64(n.members.Self), Boot: n.boot, Led: n.store.Report(), SizeBytes: n.engine.Sizes().Disk,
+		NodeId: uint64(n.members.Self), Boot: n.boot, Number: news.Number, Led: news.Led, Same: news.Same,
+		SizeBytes: n.engine.Sizes().Disk,
 	}
 	r.Replicas, _ = n.store.Count()
 	r.DiskFreeBytes, r.DiskTotalBytes = diskSpace(n.cfg.DataDir)

@@ -28,15 +28,16 @@ func (n *Node) openPlacement() (err error) {
 type placementPorts struct{ node *Node }
 
 // Reports asks a node what it leads.
-func (p placementPorts) Reports(ctx context.Context, id proto.NodeID) (*pontoonpb.ReportReply, error) {
+func (p placementPorts) Reports(ctx context.Context, id proto.NodeID, boot, since uint64) (*pontoonpb.ReportReply, error) {
 	if id == p.node.members.Self {
-		return p.node.report(), nil
+		return p.node.report(boot, since), nil
 	}
 	conn, err := p.node.peers.Conn(id)
 	if err != nil {
 		return nil, err
 	}
-	return pontoonpb.NewPeerClient(conn).Report(ctx, &pontoonpb.ReportRequest{ClusterId: p.node.members.ID})
+	return pontoonpb.NewPeerClient(conn).Report(ctx,
+		&pontoonpb.ReportRequest{ClusterId: p.node.members.ID, Boot: boot, Since: since})
 }
 
 // Leading says whether this node leads the root range. A node that stops no

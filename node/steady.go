@@ -66,7 +66,8 @@ func (a *attendance) Steady(id proto.NodeID) bool {
 // Held implements members.Observer.
 func (a *attendance) Held(ctx context.Context, id proto.NodeID) (int64, error) {
 	if id == a.node.members.Self {
-		return a.node.report().Replicas, nil
+		held, _ := a.node.store.Count()
+		return held, nil
 	}
 	conn, err := a.node.peers.Conn(id)
 	if err != nil {

@@ -38,10 +38,14 @@ type offer struct {
 	index proto.Index
 }
 
-// asleepWith is what others may know of a leader that sleeps, without mu.
+// asleepWith is what others may know of a leader that sleeps, without mu. Each
+// sleep has one of its own.
 type asleepWith struct {
 	term   proto.Term
 	others []proto.NodeID // of its other voters
+	// reported is the first report that named the range in this sleep, when its
+	// load had faded; 0: none. Guarded by the store's reports.
+	reported uint64
 }
 
 // maxOffers is how many ticks a leader offers before it gives up for a while.
@@ -202,7 +206,7 @@ func (r *Replica) equals() (others []proto.NodeID, ok bool) {
 // fallAsleep ends the leader's ticks and heartbeats.
 func (r *Replica) fallAsleep(others []proto.NodeID) {
 	r.slumber = slumber{led: true, need: r.s.opts.hibernateTicks()}
-	r.asleep.Store(&asleepWith{r.leaderTerm, others})
+	r.asleep.Store(&asleepWith{term: r.leaderTerm, others: others})
 	r.lease.Rest()
 	r.hibernating.Store(true)
 	r.sleepers().rest(r)

@@ -157,7 +157,7 @@ func TestSplitPointOfARange(t *testing.T) {
 	if key := c.splitPoint(pontoonpb.SplitBy_SPLIT_BY_LOAD); key > "k00" && key < "k10" {
 		t.Fatalf("split by load at %q", key)
 	}
-	st := c.leader(proto.UserRange).store.Report()
+	st := c.leader(proto.UserRange).store.Report(0).Led
 	if len(st) != 1 || st[0].Load.GetWritesPerSecond() <= 0 || st[0].Load.WriteBytesPerSecond < 1000 || st[0].Load.Busy <= 0 {
 		t.Fatalf("report: %v", st)
 	}
@@ -178,7 +178,7 @@ func TestSplitPointIsAskedOfTheLeader(t *testing.T) {
 		if reply.GetError().GetCode() != pontoonpb.RangeErrorCode_NOT_LEADER {
 			t.Errorf("a follower answers %v", reply)
 		}
-		if n := len(nd.store.Report()); n != 0 {
+		if n := len(nd.store.Report(0).Led); n != 0 {
 			t.Errorf("a follower reports %d ranges", n)
 		}
 	}

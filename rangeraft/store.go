@@ -42,6 +42,8 @@ type Store struct {
 	leavers   leavers
 	retiring  atomic.Bool // TransferAll began: no leadership is taken over any more
 	sessions  *sessions   // raft snapshots being received
+	reports   sync.Mutex  // guards reported and those of sleeping replicas
+	reported  uint64      // reports made so far
 	started   leaderlease.Nanos
 
 	ctx    context.Context // ends with Close

@@ -208,9 +208,12 @@ func (d *Driver) pull(ctx context.Context, r *reign, records []*pontoonpb.NodeRe
 			continue
 		}
 		slots <- struct{}{}
+		d.mu.Lock()
+		boot, since := r.figures.last(id, time.Now())
+		d.mu.Unlock()
 		wg.Go(func() {
 			defer func() { <-slots }()
-			rep, err := d.opts.Reports.Reports(ctx, id)
+			rep, err := d.opts.Reports.Reports(ctx, id, boot, since)
 			if err != nil {
 				d.opts.Logger.Debug("no report", "node", n.NodeId, "err", err)
 				return

@@ -44,7 +44,7 @@ func (p *ports) lock() func() {
 	return p.mu.Unlock
 }
 
-func (p *ports) Reports(_ context.Context, node proto.NodeID) (*pontoonpb.ReportReply, error) {
+func (p *ports) Reports(_ context.Context, node proto.NodeID, _, _ uint64) (*pontoonpb.ReportReply, error) {
 	defer p.lock()()
 	if p.mute[node] {
 		return nil, errors.New("mute")
@@ -513,6 +513,44 @@ func TestI2Figures(t *testing.T) {
 	if len(got) != 2 || got[0].Status.LeaderNode != 0 || f.of(4) != nil || f.of(3) == nil {
 		t.Error("who does not report has no leader; who was merged is forgotten", got)
 	}
+}
+
+// Ranges that a node names by id alone are as they were; whatever the driver
+// does not know of that node, it asks for again.
+func TestFiguresOfRangesThatSleep(t *testing.T) {
+	f, now := newFigures(), time.Unix(1000, 0)
+	led := func(id, leader, term uint64) *pontoonpb.RangeStatus {
+		return &pontoonpb.RangeStatus{LeaderNode: leader, Term: term, Desc: &pontoonpb.Descriptor{
+			RangeId: id, Span: proto.Span{Start: []byte{byte(id)}, End: []byte{byte(id) + 1}}.Wire()}}
+	}
+	asks := func(boot, since uint64) {
+		t.Helper()
+		if b, s := f.last(1, now); b != boot || s != since {
+			t.Errorf("goes on from %d/%d, want %d/%d", b, s, boot, since)
+		}
+	}
+	asks(0, 0)
+	f.report(1, &pontoonpb.ReportReply{Boot: 7, Number: 1, Led: []*pontoonpb.RangeStatus{led(3, 1, 5), led(4, 1, 5)}}, now)
+	for n := range uint64(3) {
+		now = now.Add(time.Minute)
+		asks(7, n+1)
+		f.report(1, &pontoonpb.ReportReply{Boot: 7, Number: n + 2, Same: []uint64{3}, Led: []*pontoonpb.RangeStatus{led(4, 1, 5)}}, now)
+	}
+	for _, r := range f.list(now) {
+		if r.Status.LeaderNode != 1 {
+			t.Error("a range that sleeps lost its leader", r)
+		}
+	}
+	f.note(led(4, 2, 6), now) // is led elsewhere
+	f.report(1, &pontoonpb.ReportReply{Boot: 7, Number: 5, Same: []uint64{3, 4}}, now)
+	asks(0, 0)
+	if f.of(4).LeaderNode != 2 {
+		t.Error("an old leader that sleeps counts")
+	}
+	f.report(1, &pontoonpb.ReportReply{Boot: 7, Number: 6, Led: []*pontoonpb.RangeStatus{led(3, 1, 5)}}, now)
+	asks(7, 6)
+	now = now.Add(wholeEvery)
+	asks(0, 0)
 }
 
 // A driver that has not looked at the ranges yet refuses nothing: who asks is

@@ -14,12 +14,17 @@ import (
 // one: reports are up to maxPause old.
 const staleAfter = maxPause + 10*time.Second
 
+// wholeEvery is how often a node tells everything again: sizes change under
+// ranges that sleep.
+const wholeEvery = 5 * time.Minute
+
 // figures is what reports and operators have told of nodes and ranges. A
 // kernel: the driver holds a lock around it.
 type figures struct {
 	ranges map[uint64]*figure
 	nodes  map[proto.NodeID]*pontoonpb.ReportReply
 	heard  map[proto.NodeID]time.Time // of reports
+	whole  map[proto.NodeID]time.Time // of reports that told everything
 	down   map[proto.NodeID]time.Time // since when
 }
 
@@ -32,19 +37,39 @@ type figure struct {
 
 func newFigures() *figures {
 	return &figures{
-		ranges: map[uint64]*figure{}, nodes: map[proto.NodeID]*pontoonpb.ReportReply{}, heard: map[proto.NodeID]time.Time{}, down: map[proto.NodeID]time.Time{},
+		ranges: map[uint64]*figure{}, nodes: map[proto.NodeID]*pontoonpb.ReportReply{}, heard: map[proto.NodeID]time.Time{},
+		whole: map[proto.NodeID]time.Time{}, down: map[proto.NodeID]time.Time{},
 	}
+}
+
+// last is the report of a node that the next goes on from; none if everything
+// is to be told again.
+func (f *figures) last(node proto.NodeID, now time.Time) (boot, since uint64) {
+	if rep := f.nodes[node]; rep != nil && now.Sub(f.whole[node]) < wholeEvery {
+		return rep.Boot, rep.Number
+	}
+	return 0, 0
 }
 
 // report takes in what a node leads.
 func (f *figures) report(node proto.NodeID, r *pontoonpb.ReportReply, now time.Time) {
+	if len(r.Same) == 0 {
+		f.whole[node] = now
+	}
+	for _, id := range r.Same {
+		if have := f.ranges[id]; have != nil && have.status.LeaderNode == uint64(node) {
+			have.seen = now
+		} else {
+			delete(f.whole, node) // forgotten here, or contested
+		}
+	}
 	f.nodes[node], f.heard[node] = r, now
 	for _, st := range r.Led {
 		if st.Desc != nil && st.LeaderNode == uint64(node) {
 			f.note(st, now)
 		}
 	}
-	r.Led = nil // kept by range
+	r.Led, r.Same = nil, nil // kept by range
 }
 
 // note takes in what a leader says of its range, unless it is older than what

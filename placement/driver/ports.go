@@ -9,8 +9,9 @@ import (
 
 // Reports asks nodes, this one included, what they lead.
 type Reports interface {
-	// Reports blocks until the node answers or ctx ends.
-	Reports(ctx context.Context, node proto.NodeID) (*pontoonpb.ReportReply, error)
+	// Reports blocks until the node answers or ctx ends. Of ranges that are as the
+	// report of that boot and number left them, the reply holds the ids alone.
+	Reports(ctx context.Context, node proto.NodeID, boot, since uint64) (*pontoonpb.ReportReply, error)
 }
 
 // Sender carries an operation to the leader of the range that holds op.Span;

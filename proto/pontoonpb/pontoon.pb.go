@@ -8101,8 +8101,13 @@ func (x *PlaceReply) GetOperators() []*OperatorStatus {
 
 // ReportRequest asks a node what it leads.
 type ReportRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ClusterId     uint64                 `protobuf:"varint,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ClusterId uint64                 `protobuf:"varint,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// The last report that the asker had of this node, by its boot and number. Of
+	// ranges that sleep and were named since, the reply names the ids alone. 0:
+	// everything.
+	Boot          uint64 `protobuf:"varint,2,opt,name=boot,proto3" json:"boot,omitempty"`
+	Since         uint64 `protobuf:"varint,3,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -8144,6 +8149,20 @@ func (x *ReportRequest) GetClusterId() uint64 {
 	return 0
 }
 
+func (x *ReportRequest) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *ReportRequest) GetSince() uint64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
 // ReportReply is what placement decides by. Figures may be seconds old.
 type ReportReply struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -8156,6 +8175,8 @@ type ReportReply struct {
 	DiskTotalBytes  int64                  `protobuf:"varint,7,opt,name=disk_total_bytes,json=diskTotalBytes,proto3" json:"disk_total_bytes,omitempty"`
 	WritesPerSecond float64                `protobuf:"fixed64,8,opt,name=writes_per_second,json=writesPerSecond,proto3" json:"writes_per_second,omitempty"`
 	ReadsPerSecond  float64                `protobuf:"fixed64,9,opt,name=reads_per_second,json=readsPerSecond,proto3" json:"reads_per_second,omitempty"`
+	Number          uint64                 `protobuf:"varint,10,opt,name=number,proto3" json:"number,omitempty"`    // rises with every report of a boot, from 1
+	Same            []uint64               `protobuf:"varint,11,rep,packed,name=same,proto3" json:"same,omitempty"` // ranges led here that are as the asker knows them
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -8251,6 +8272,20 @@ func (x *ReportReply) GetReadsPerSecond() float64 {
 		return x.ReadsPerSecond
 	}
 	return 0
+}
+
+func (x *ReportReply) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *ReportReply) GetSame() []uint64 {
+	if x != nil {
+		return x.Same
+	}
+	return nil
 }
 
 // JoinRequest is sent by a node that wants to belong to a running cluster, or
@@ -10498,10 +10533,12 @@ const file_pontoon_proto_rawDesc = "" +
 	"\vleader_node\x18\x02 \x01(\x04R\n" +
 	"leaderNode\x12\x18\n" +
 	"\arefused\x18\x03 \x01(\tR\arefused\x128\n" +
-	"\toperators\x18\x04 \x03(\v2\x1a.pontoon.v1.OperatorStatusR\toperators\".\n" +
+	"\toperators\x18\x04 \x03(\v2\x1a.pontoon.v1.OperatorStatusR\toperators\"X\n" +
 	"\rReportRequest\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x01 \x01(\x04R\tclusterId\"\xc8\x02\n" +
+	"cluster_id\x18\x01 \x01(\x04R\tclusterId\x12\x12\n" +
+	"\x04boot\x18\x02 \x01(\x04R\x04boot\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x04R\x05since\"\xf4\x02\n" +
 	"\vReportReply\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\x04R\x06nodeId\x12\x12\n" +
 	"\x04boot\x18\x02 \x01(\x04R\x04boot\x12)\n" +
@@ -10512,7 +10549,10 @@ const file_pontoon_proto_rawDesc = "" +
 	"\x0fdisk_free_bytes\x18\x06 \x01(\x03R\rdiskFreeBytes\x12(\n" +
 	"\x10disk_total_bytes\x18\a \x01(\x03R\x0ediskTotalBytes\x12*\n" +
 	"\x11writes_per_second\x18\b \x01(\x01R\x0fwritesPerSecond\x12(\n" +
-	"\x10reads_per_second\x18\t \x01(\x01R\x0ereadsPerSecond\"\xfd\x01\n" +
+	"\x10reads_per_second\x18\t \x01(\x01R\x0ereadsPerSecond\x12\x16\n" +
+	"\x06number\x18\n" +
+	" \x01(\x04R\x06number\x12\x12\n" +
+	"\x04same\x18\v \x03(\x04R\x04same\"\xfd\x01\n" +
 	"\vJoinRequest\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\x04R\tclusterId\x12\x17\n" +
