@@ -56,6 +56,9 @@ type routerRevisions struct{ revisions }
 
 func (r routerRevisions) ReadRevision(ctx context.Context) (router.Read, error) {
 	read, err := r.read(ctx)
+	if err == nil && proto.AuthOvertaken(ctx, read.Policy()) {
+		err = rpctypes.ErrGRPCAuthOldRevision // a change that finds nothing to change (P9)
+	}
 	return router.Read{Revision: read.Revision, Floor: read.Floor}, err
 }
 

@@ -161,6 +161,13 @@ func (n *Node) header() *api.Header {
 
 // build finishes the gateway and the servers.
 func (n *Node) build(context.Context) (err error) {
+	n.guard, err = auth.NewGuard(n.sender, authEpochs{n.numbers}, auth.Options{
+		Token: n.cfg.AuthToken, TokenTTL: n.cfg.AuthTokenTTL, BcryptCost: n.cfg.BcryptCost, ClientCertAuth: n.clientTLS.ClientCertAuth(),
+		MaxTxnOps: int(n.cfg.MaxTxnOps), MaxRequestBytes: int(n.cfg.MaxRequestBytes), Logger: n.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
 	n.watch, err = watchmux.New(watchmux.Options{
 		ClusterID: n.members.ID, MemberID: uint64(n.members.Self),
 		RaftTerm:         func() uint64 { return uint64(n.numbers.Term()) },
@@ -168,7 +175,7 @@ func (n *Node) build(context.Context) (err error) {
 		Logger: n.cfg.Logger, Registerer: n.registry,
 	}, watchmux.Ports{
 		Ranges: n.near, Feeds: n.near, History: n.near,
-		Sequencer: watchRevisions{revisions{n.numbers, n.tracer}}, Closer: n.store,
+		Sequencer: watchRevisions{revisions{n.numbers, n.tracer}}, Closer: n.store, Permissions: n.guard,
 	})
 	if err != nil {
 		return err
@@ -181,13 +188,6 @@ func (n *Node) build(context.Context) (err error) {
 		return err
 	}
 	n.onClose(n.leaveGossip)
-	n.guard, err = auth.NewGuard(n.sender, authEpochs{n.numbers}, auth.Options{
-		Token: n.cfg.AuthToken, TokenTTL: n.cfg.AuthTokenTTL, BcryptCost: n.cfg.BcryptCost, ClientCertAuth: n.clientTLS.ClientCertAuth(),
-		MaxTxnOps: int(n.cfg.MaxTxnOps), Logger: n.cfg.Logger,
-	})
-	if err != nil {
-		return err
-	}
 	if err := n.openCompaction(); err != nil {
 		return err
 	}
@@ -251,7 +251,7 @@ func (n *Node) serve() {
 	kv, leases := n.gate.KV(n.kv), n.gate.Lease(n.leases)
 	guarded := concurrency.Services{
 		KV:    metrics.NewKV(n.registry, n.guard.KV(kv, leases)),
-		Lease: metrics.NewLease(n.registry, n.guard.Lease(leases)), Watch: n.guard.Watch(n.watch, now),
+		Lease: metrics.NewLease(n.registry, n.guard.Lease(leases)), Watch: n.watch,
 	}
 	pb.RegisterKVServer(client, guarded.KV)
 	pb.RegisterWatchServer(client, guarded.Watch)

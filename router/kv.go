@@ -14,11 +14,8 @@ import (
 	"github.com/pontoon-kv/pontoon/storage/etcdop"
 )
 
-// etcd's defaults.
-const (
-	DefaultRequestTimeout  = 7 * time.Second // 5 s + 2 election timeouts
-	DefaultMaxRequestBytes = 1536 * 1024
-)
+// DefaultRequestTimeout is etcd's: 5 s and two election timeouts.
+const DefaultRequestTimeout = 7 * time.Second
 
 // Options of a Router. The ports are needed, the rest has defaults.
 type Options struct {
@@ -34,7 +31,7 @@ type Options struct {
 	Logger    *slog.Logger
 
 	RequestTimeout  time.Duration // 0: DefaultRequestTimeout
-	MaxRequestBytes int           // 0: DefaultMaxRequestBytes
+	MaxRequestBytes int           // 0: etcdop.DefaultMaxRequestBytes
 	MaxTxnOps       int           // 0: etcdop.DefaultMaxTxnOps
 }
 
@@ -70,7 +67,7 @@ func New(o Options) *KV {
 		kv.timeout = DefaultRequestTimeout
 	}
 	if kv.maxBytes == 0 {
-		kv.maxBytes = DefaultMaxRequestBytes
+		kv.maxBytes = etcdop.DefaultMaxRequestBytes
 	}
 	if kv.maxTxnOps == 0 {
 		kv.maxTxnOps = etcdop.DefaultMaxTxnOps

@@ -382,7 +382,7 @@ func TestNoAnswer(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	kv := newKV(rangetest.New())
 	defer kv.Close()
-	big := make([]byte, router.DefaultMaxRequestBytes)
+	big := make([]byte, etcdop.DefaultMaxRequestBytes)
 	if _, err := kv.Put(t.Context(), &pb.PutRequest{Key: []byte("a"), Value: big}); err != rpctypes.ErrGRPCRequestTooLarge {
 		t.Error(err)
 	}

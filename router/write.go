@@ -5,8 +5,6 @@ import (
 	"context"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
-	gproto "google.golang.org/protobuf/proto"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -18,7 +16,7 @@ func (kv *KV) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse, error
 	if err := etcdop.CheckPut(r); err != nil {
 		return nil, err
 	}
-	if err := kv.checkSize(&pb.InternalRaftRequest{Put: r}); err != nil {
+	if err := etcdop.CheckSize(&pb.InternalRaftRequest{Put: r}, kv.maxBytes); err != nil {
 		return nil, err
 	}
 	out, rev, err := kv.write(ctx, &pb.RequestOp{Request: &pb.RequestOp_RequestPut{RequestPut: r}})
@@ -35,7 +33,7 @@ func (kv *KV) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (*pb.De
 	if err := etcdop.CheckDelete(r); err != nil {
 		return nil, err
 	}
-	if err := kv.checkSize(&pb.InternalRaftRequest{DeleteRange: r}); err != nil {
+	if err := etcdop.CheckSize(&pb.InternalRaftRequest{DeleteRange: r}, kv.maxBytes); err != nil {
 		return nil, err
 	}
 	out, rev, err := kv.write(ctx, &pb.RequestOp{Request: &pb.RequestOp_RequestDeleteRange{RequestDeleteRange: r}})
@@ -60,7 +58,7 @@ func (kv *KV) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error
 		resp.Header = kv.fill(resp.Header, proto.Revision(resp.Header.Revision))
 		return resp, nil
 	}
-	if err := kv.checkSize(&pb.InternalRaftRequest{Txn: r}); err != nil {
+	if err := etcdop.CheckSize(&pb.InternalRaftRequest{Txn: r}, kv.maxBytes); err != nil {
 		return nil, err
 	}
 	out, rev, err := kv.write(ctx, &pb.RequestOp{Request: &pb.RequestOp_RequestTxn{RequestTxn: r}})
@@ -70,15 +68,6 @@ func (kv *KV) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error
 	resp := out.GetResponseTxn()
 	resp.Header = kv.fill(resp.Header, rev)
 	return resp, nil
-}
-
-// checkSize refuses what etcd would not put into its log.
-func (kv *KV) checkSize(r *pb.InternalRaftRequest) error {
-	r.Header = &pb.RequestHeader{ID: 1 << 63}
-	if gproto.Size(r) > kv.maxBytes {
-		return rpctypes.ErrGRPCRequestTooLarge
-	}
-	return nil
 }
 
 // write runs an operation as one entry of the range that holds all of it, or

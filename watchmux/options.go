@@ -50,6 +50,8 @@ type Ports struct {
 	History   History
 	Sequencer Sequencer
 	Closer    Closer
+	// Permissions; nil: everybody may watch everything.
+	Permissions Permissions
 }
 
 const (

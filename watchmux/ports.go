@@ -68,6 +68,14 @@ type Sequencer interface {
 	Floor() proto.Revision
 }
 
+// Permissions say who may watch what.
+type Permissions interface {
+	// MayWatch returns why the caller of ctx may not watch the span, "" if it may,
+	// by rules no older than the last read revision that this node got. It blocks
+	// while rules are read; an error says that they cannot be.
+	MayWatch(ctx context.Context, key, end []byte) (refused string, err error)
+}
+
 // Closer makes ranges close.
 type Closer interface {
 	// PushClosed asks the leaders of all ranges, here and on other nodes, to

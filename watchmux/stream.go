@@ -132,14 +132,19 @@ func (st *stream) execute(batch []*etcdserverpb.WatchRequest) {
 	if !ok || !st.room() {
 		return
 	}
+	refused, err := st.permit(batch)
+	if err != nil {
+		st.cancel(err)
+		return
+	}
 	s := st.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, req := range batch {
+	for i, req := range batch {
 		switch r := req.RequestUnion.(type) {
 		case *etcdserverpb.WatchRequest_CreateRequest:
 			if r.CreateRequest != nil {
-				st.createLocked(r.CreateRequest, read)
+				st.createLocked(r.CreateRequest, read, refused[i])
 			}
 		case *etcdserverpb.WatchRequest_CancelRequest:
 			if r.CancelRequest != nil && s.kernel.Cancel(st.group, r.CancelRequest.WatchId, read.Revision) {
@@ -154,11 +159,29 @@ func (st *stream) execute(batch []*etcdserverpb.WatchRequest) {
 	s.afterLocked()
 }
 
+// permit returns for each request of a batch why it is not allowed, "" if it is.
+// It is asked after the read revision: what that brought is obeyed (P9).
+func (st *stream) permit(batch []*etcdserverpb.WatchRequest) (refused []string, err error) {
+	refused = make([]string, len(batch))
+	for i, req := range batch {
+		if r := req.GetCreateRequest(); r != nil && st.s.ports.Permissions != nil {
+			if refused[i], err = st.s.ports.Permissions.MayWatch(st.ctx, r.Key, r.RangeEnd); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return refused, nil
+}
+
 // createLocked creates a watcher and, if its parts are there, joins it at once.
-func (st *stream) createLocked(r *etcdserverpb.WatchCreateRequest, read Read) {
+// A start below every revision is wrong whoever asks, so that is said first.
+func (st *stream) createLocked(r *etcdserverpb.WatchCreateRequest, read Read, refused string) {
 	s := st.s
 	if r.StartRevision < 0 {
-		s.kernel.Refuse(st.group, rpctypes.ErrCompacted.Error(), read.Revision)
+		refused = rpctypes.ErrCompacted.Error()
+	}
+	if refused != "" {
+		s.kernel.Refuse(st.group, refused, read.Revision)
 		return
 	}
 	w, err := s.kernel.Create(st.group, specOf(r), read.Revision)

@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/etcd/server/v3/auth"
 	"go.uber.org/zap"
 	"golang.org/x/crypto/bcrypt"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -39,7 +40,9 @@ type Options struct {
 	ClientCertAuth bool
 	// MaxTxnOps is etcd's --max-txn-ops. Default 128, as in etcd.
 	MaxTxnOps int
-	Logger    *slog.Logger
+	// MaxRequestBytes is etcd's --max-request-bytes. Default 1.5 MiB, as in etcd.
+	MaxRequestBytes int
+	Logger          *slog.Logger
 
 	simple bool
 	tokens auth.TokenProvider
@@ -57,6 +60,9 @@ func (o *Options) complete() (err error) {
 	}
 	if o.MaxTxnOps <= 0 {
 		o.MaxTxnOps = etcdop.DefaultMaxTxnOps
+	}
+	if o.MaxRequestBytes <= 0 {
+		o.MaxRequestBytes = etcdop.DefaultMaxRequestBytes
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -152,7 +158,13 @@ func write[Resp any](ctx context.Context, g *Guard, check func(context.Context, 
 			return resp, err
 		}
 		resp, err = run(proto.WithAuthChecked(ctx, r.epoch))
+		if err == nil {
+			return resp, nil
+		}
 		if !changed(err) {
+			if definite(err) {
+				err = g.still(ctx, r, check, err)
+			}
 			return resp, err
 		}
 		// The leader knows a newer epoch than this node does.
@@ -171,13 +183,22 @@ func fetch[Resp any](ctx context.Context, g *Guard, check func(context.Context, 
 		return none, err
 	}
 	resp, err := run(ctx)
-	if err != nil || r.epoch >= g.seq.AuthEpoch() {
-		return resp, err
+	if refused := g.still(ctx, r, check, nil); refused != nil {
+		return none, refused
 	}
-	if _, err = g.allow(ctx, check); err != nil {
-		return none, err
+	return resp, err
+}
+
+// still returns err, what came of a request that was checked under r, or, if
+// there are newer rules by now, what they say against it: even an error tells
+// something.
+func (g *Guard) still(ctx context.Context, r *Rules, check func(context.Context, caller) error, err error) error {
+	if r.epoch < g.seq.AuthEpoch() {
+		if _, refused := g.allow(ctx, check); refused != nil {
+			return refused
+		}
 	}
-	return resp, nil
+	return err
 }
 
 // confirmed runs something with check under rules no older than the call.
@@ -220,6 +241,15 @@ func (r *Rules) allow(ctx context.Context, check func(context.Context, caller) e
 		err = check(ctx, c)
 	}
 	return clientError(err)
+}
+
+// definite reports whether an error says that a change did not happen.
+func definite(err error) bool {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.NotFound, codes.OutOfRange, codes.FailedPrecondition:
+		return true
+	}
+	return false
 }
 
 func changed(err error) bool {

@@ -10,7 +10,8 @@ import (
 )
 
 // KV guards a KV service. As in etcd, a request that is wrong whoever sends it is
-// told so before anybody asks who that is.
+// told so before anybody asks who that is, and one that is too large before
+// anybody asks what they may.
 type KV struct {
 	pb.KVServer
 	guard *Guard
@@ -48,6 +49,9 @@ func (s *KV) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse, error)
 		return nil, err
 	}
 	return write(ctx, s.guard, func(ctx context.Context, c caller) error {
+		if err := c.fits(&pb.InternalRaftRequest{Put: r}); err != nil {
+			return err
+		}
 		if err := c.put(r); err != nil {
 			return err
 		}
@@ -60,8 +64,12 @@ func (s *KV) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (*pb.Del
 	if err := etcdop.CheckDelete(r); err != nil {
 		return nil, err
 	}
-	return write(ctx, s.guard, func(_ context.Context, c caller) error { return c.delete(r) },
-		func(ctx context.Context) (*pb.DeleteRangeResponse, error) { return s.KVServer.DeleteRange(ctx, r) })
+	return write(ctx, s.guard, func(_ context.Context, c caller) error {
+		if err := c.fits(&pb.InternalRaftRequest{DeleteRange: r}); err != nil {
+			return err
+		}
+		return c.delete(r)
+	}, func(ctx context.Context) (*pb.DeleteRangeResponse, error) { return s.KVServer.DeleteRange(ctx, r) })
 }
 
 // Txn implements etcdserverpb.KVServer.
@@ -69,14 +77,20 @@ func (s *KV) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error)
 	if err := etcdop.CheckTxn(r, s.guard.opts.MaxTxnOps); err != nil {
 		return nil, err
 	}
+	reads := etcdop.ReadOnly(r)
 	check := func(ctx context.Context, c caller) error {
+		if !reads {
+			if err := c.fits(&pb.InternalRaftRequest{Txn: r}); err != nil {
+				return err
+			}
+		}
 		if err := c.txn(r); err != nil {
 			return err
 		}
 		return s.lease.writableIn(ctx, c, r)
 	}
 	run := func(ctx context.Context) (*pb.TxnResponse, error) { return s.KVServer.Txn(ctx, r) }
-	if etcdop.ReadOnly(r) {
+	if reads {
 		return fetch(ctx, s.guard, check, run)
 	}
 	return write(ctx, s.guard, check, run)

@@ -10,6 +10,8 @@ import (
 	"go.etcd.io/etcd/server/v3/auth"
 	"go.uber.org/zap"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/pontoon-kv/pontoon/storage/etcdop"
 )
 
 // Rules are who may do what as of one auth epoch. They do not change.
@@ -89,6 +91,14 @@ func (c caller) known() error {
 		return auth.ErrUserEmpty
 	}
 	return nil
+}
+
+// fits refuses what etcd would not put into its log.
+func (c caller) fits(r *pb.InternalRaftRequest) error {
+	if c.info.Username != "" {
+		r.Header = &pb.RequestHeader{Username: c.info.Username, AuthRevision: c.info.Revision}
+	}
+	return etcdop.CheckSize(r, c.opts.MaxRequestBytes)
 }
 
 func (c caller) admin() error { return c.store.IsAdminPermitted(c.info) }

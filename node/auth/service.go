@@ -47,7 +47,8 @@ func change[Resp any](ctx context.Context, s *Service, do func(auth.AuthStore) (
 			return resp, err
 		}
 		if op == nil {
-			return resp, nil
+			_, err = s.guard.Confirmed(ctx) // the header is no older than the call
+			return resp, err
 		}
 		// With a new secret every token ends, as in etcd when auth is disabled.
 		disabled := recs.state.enabled && !rules.mem.state.enabled

@@ -39,6 +39,9 @@ type Read struct {
 	AlarmEpoch uint64
 }
 
+// Policy is Epochs.Policy as of the read revision.
+func (r Read) Policy() uint64 { return r.AuthEpoch + r.AlarmEpoch }
+
 // maxInFlight is how many messages may be unanswered. Two keep the sequencer
 // busy while a reply travels; more would only make them smaller.
 const maxInFlight = 2

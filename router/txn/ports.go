@@ -24,7 +24,8 @@ type Read struct {
 }
 
 // Sequencer gives read revisions: no smaller than any number granted before
-// the call began (S2). Blocks; fails only with ctx.
+// the call began (S2). Blocks; fails with ctx, or with what ends the request
+// because its caller's permissions were checked by older rules (P9).
 type Sequencer interface {
 	ReadRevision(ctx context.Context) (Read, error)
 }

@@ -5,10 +5,14 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	gproto "google.golang.org/protobuf/proto"
 )
 
-// DefaultMaxTxnOps is etcd's default limit of operations in one txn.
-const DefaultMaxTxnOps = 128
+// etcd's default limits.
+const (
+	DefaultMaxTxnOps       = 128         // operations in one txn
+	DefaultMaxRequestBytes = 1536 * 1024 // of one request
+)
 
 // Check validates an operation statically, with etcd's errors in etcd's order.
 func Check(op *pb.RequestOp, maxTxnOps int) error {
@@ -24,6 +28,19 @@ func Check(op *pb.RequestOp, maxTxnOps int) error {
 	default:
 		return rpctypes.ErrGRPCKeyNotFound
 	}
+}
+
+// CheckSize refuses what etcd would not put into its log: more than maxBytes.
+// It fills the header that the request would have there, but for who sends it.
+func CheckSize(r *pb.InternalRaftRequest, maxBytes int) error {
+	if r.Header == nil {
+		r.Header = &pb.RequestHeader{}
+	}
+	r.Header.ID = 1 << 63
+	if gproto.Size(r) > maxBytes {
+		return rpctypes.ErrGRPCRequestTooLarge
+	}
+	return nil
 }
 
 // CheckRange validates a range request.

@@ -361,11 +361,6 @@ func (g *Generator) oversize() Op {
 	if g.chance(50) {
 		size = 2_200_000
 	}
-	if g.plan.Auth > 0 {
-		// Known to differ: etcd refuses a request for its size before it looks at
-		// permissions, the subject afterwards.
-		size = bigSize
-	}
 	return g.op(KindPut, &pb.PutRequest{Key: g.someKey(), Value: bigValue(size, 'x')})
 }
 
