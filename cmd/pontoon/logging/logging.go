@@ -6,7 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -151,7 +153,7 @@ func (l *Log) open(o Options) (io.Writer, error) {
 const timeFormat = "2006-01-02T15:04:05.000000Z0700"
 
 func handler(w io.Writer, format string, level slog.Level) slog.Handler {
-	o := &slog.HandlerOptions{Level: level, ReplaceAttr: asEtcd}
+	o := &slog.HandlerOptions{Level: level, AddSource: true, ReplaceAttr: asEtcd}
 	if format == Console {
 		return slog.NewTextHandler(w, o)
 	}
@@ -170,6 +172,19 @@ func asEtcd(groups []string, a slog.Attr) slog.Attr {
 		}
 	case slog.LevelKey:
 		return slog.String(slog.LevelKey, strings.ToLower(a.Value.String()))
+	case slog.SourceKey:
+		if at, ok := a.Value.Any().(*slog.Source); ok {
+			if at.File == "" {
+				return slog.Attr{} // made without a place
+			}
+			return slog.String("caller", caller(at))
+		}
 	}
 	return a
+}
+
+// caller is the file, its directory before it, and the line: the form of etcd's "caller".
+func caller(at *slog.Source) string {
+	dir, file := filepath.Split(at.File)
+	return filepath.Join(filepath.Base(dir), file) + ":" + strconv.Itoa(at.Line)
 }

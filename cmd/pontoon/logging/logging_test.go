@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func lines(t *testing.T, path string) []string {
 	return strings.Split(strings.TrimSpace(string(b)), "\n")
 }
 
-// A line has etcd's fields: ts, level and msg.
+// A line has etcd's fields: level, ts, caller and msg.
 func TestJSON(t *testing.T) {
 	log, path := to(t, func(*Options) {})
 	log.Debug("no")
@@ -46,6 +47,9 @@ func TestJSON(t *testing.T) {
 	if line["level"] != "warn" || line["msg"] != "yes" || line["range"] != 1.0 {
 		t.Error(line)
 	}
+	if at := line["caller"].(string); !strings.HasPrefix(at, "logging/logging_test.go:") {
+		t.Error(at)
+	}
 	if _, err := time.Parse(timeFormat, line["ts"].(string)); err != nil {
 		t.Error(err)
 	}
@@ -54,7 +58,7 @@ func TestJSON(t *testing.T) {
 func TestConsoleAndLevels(t *testing.T) {
 	log, path := to(t, func(o *Options) { o.Format, o.Level = Console, "debug" })
 	log.Debug("d")
-	if got := lines(t, path)[0]; !strings.Contains(got, "level=debug msg=d") {
+	if got := lines(t, path)[0]; !regexp.MustCompile(`level=debug caller=logging/logging_test.go:\d+ msg=d`).MatchString(got) {
 		t.Error(got)
 	}
 	quiet, path := to(t, func(o *Options) { o.Level = "fatal" })
