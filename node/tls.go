@@ -18,8 +18,12 @@ func (n *Node) secure() (err error) {
 		hosts(slices.Concat(n.cfg.ListenClientURLs, n.cfg.ListenClientHTTPURLs)), n.cfg.SelfSignedCertValidity, false); err != nil {
 		return fmt.Errorf("clients: %w", err)
 	}
-	n.peerTLS, n.peerCreds, err = peerSide(&n.cfg)
-	return err
+	if n.peerTLS, n.peerCreds, err = peerSide(&n.cfg); err != nil {
+		return err
+	}
+	n.clientTLS.Report(n.cfg.Logger, "client")
+	n.peerTLS.Report(n.cfg.Logger, "peer")
+	return nil
 }
 
 // peerSide opens what both the peer listeners and the connections to other

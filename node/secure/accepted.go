@@ -2,14 +2,13 @@ package secure
 
 import (
 	"context"
-	"crypto/tls"
 	"net"
 
 	"google.golang.org/grpc/credentials"
 )
 
-// Accepted are the credentials of a gRPC server behind listeners that have done
-// the handshake already, or need none: they tell the handlers what certificate
+// Accepted are the credentials of a gRPC server behind listeners that do the
+// handshake themselves, or need none: they tell the handlers what certificate
 // the client showed.
 //
 // unwrap returns the connection below a wrapper, nil if there is none.
@@ -22,7 +21,11 @@ type accepted struct{ unwrap func(net.Conn) net.Conn }
 // ServerHandshake implements credentials.TransportCredentials.
 func (a accepted) ServerHandshake(c net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	for inner := c; inner != nil; inner = a.unwrap(inner) {
-		if t, ok := inner.(*tls.Conn); ok {
+		if t, ok := inner.(*Conn); ok {
+			// Where gRPC has the port to itself nobody has read yet.
+			if err := t.shake(context.Background()); err != nil {
+				return nil, nil, err
+			}
 			return c, credentials.TLSInfo{
 				State:          t.ConnectionState(),
 				CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},

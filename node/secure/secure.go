@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 
@@ -40,7 +41,17 @@ type Versions struct {
 }
 
 // Side encrypts one side. Nil: it is not encrypted.
-type Side struct{ info transport.TLSInfo }
+type Side struct {
+	info     transport.TLSInfo
+	rejected func(*tls.Conn, error)
+}
+
+// Report has connections that are refused logged, of a side that is called so.
+func (s *Side) Report(log *slog.Logger, side string) {
+	if s != nil {
+		s.rejected = reject(log, "rejected connection on "+side+" endpoint")
+	}
+}
 
 // Open checks the settings of a side. dir and hosts are for a certificate of
 // one's own, which is good for so many years. peer says that this node opens
@@ -75,7 +86,7 @@ func (s Settings) Open(v Versions, dir string, hosts []string, years uint, peer 
 	if _, err := info.ServerConfig(); err != nil { // say now what would fail at the first connection
 		return nil, fmt.Errorf("TLS: %w", err)
 	}
-	return &Side{info}, nil
+	return &Side{info: info, rejected: func(*tls.Conn, error) {}}, nil
 }
 
 func (v Versions) apply(info *transport.TLSInfo) (err error) {
@@ -98,7 +109,7 @@ func (v Versions) apply(info *transport.TLSInfo) (err error) {
 	return err
 }
 
-// Listen encrypts a listener. A connection shakes hands at its first read.
+// Listen encrypts a listener. A connection shakes hands when it is first used.
 //
 // One port serves gRPC and plain HTTP, and only gRPC over HTTP/2: clients that
 // could speak HTTP/1.1 as well are no gRPC clients, so that is what they get.
@@ -128,7 +139,7 @@ func (s *Side) Listen(l net.Listener) (net.Listener, error) {
 		}
 		return cfg, nil
 	}
-	return tls.NewListener(l, base), nil
+	return &listener{tls.NewListener(l, base), s.rejected}, nil
 }
 
 // ClientCertAuth reports whether clients are known by certificates.

@@ -9,6 +9,7 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"math"
@@ -84,6 +85,8 @@ func Unwrap(c net.Conn) net.Conn {
 		if inner := c.inner(); inner != nil {
 			return inner
 		}
+	case interface{ TLS() *tls.Conn }:
+		return c.TLS()
 	}
 	return nil
 }
