@@ -41,6 +41,9 @@ func loadMembers(ctx context.Context, cfg *config.Config) (*membership.Cluster, 
 		return nil, 0, err
 	}
 	if have != nil {
+		if cfg.Discovery.Wanted() {
+			cfg.Logger.Warn("discovery token is ignored since cluster already initialized; valid logs are found", "data-dir", cfg.DataDir)
+		}
 		if m, ok := have.Member(have.Self); ok && m.Removed {
 			return nil, 0, ErrRemoved
 		}
@@ -60,9 +63,27 @@ func loadMembers(ctx context.Context, cfg *config.Config) (*membership.Cluster, 
 	case cfg.InitialClusterState == "existing":
 		have, err = joinExisting(ctx, cfg)
 		return have, joined, err
+	case cfg.Discovery.Wanted():
+		have, err = discoverCluster(ctx, cfg)
+		return have, founded, err
 	}
 	have, err = membership.Parse(cfg.InitialCluster, cfg.InitialClusterToken, cfg.Name, cfg.AdvertisePeerURLs)
 	return have, founded, err
+}
+
+// discoverCluster founds a cluster with those that a service names. As in etcd the
+// token of the service is that of the cluster.
+func discoverCluster(ctx context.Context, cfg *config.Config) (*membership.Cluster, error) {
+	token := cfg.Discovery.Token
+	alone, err := membership.Parse(cfg.Alone(), token, cfg.Name, cfg.AdvertisePeerURLs)
+	if err != nil {
+		return nil, err
+	}
+	found, err := cfg.Discovery.Join(ctx, uint64(alone.Self), cfg.Alone(), cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	return membership.Parse(found, token, cfg.Name, cfg.AdvertisePeerURLs)
 }
 
 // ErrRemoved ends a node that was removed from its cluster; etcd's text.

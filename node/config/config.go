@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pontoon-kv/pontoon/node/discovery"
 	"github.com/pontoon-kv/pontoon/node/secure"
 	"github.com/pontoon-kv/pontoon/storage"
 )
@@ -63,6 +64,8 @@ type Config struct {
 	// Join are peer addresses (HOST:PORT) of members of a running cluster that
 	// this node is to belong to; it takes the place of InitialCluster.
 	Join []string
+	// Discovery finds the members of a new cluster; it takes the place of InitialCluster.
+	Discovery discovery.Options
 	// Locality says where the node is, wide to narrow: region=..,zone=..
 	Locality string
 
@@ -140,6 +143,7 @@ func Default() Config {
 		MaxLearners:                 DefaultMaxLearners,
 		HeartbeatInterval:           DefaultHeartbeat,
 		ElectionTimeout:             DefaultElection,
+		Discovery:                   discovery.Defaults(),
 		LeaderLease:                 true,
 		WatchProgressNotifyInterval: DefaultProgressNotify,
 		MaxRequestBytes:             DefaultMaxRequest,
@@ -182,8 +186,11 @@ func (c *Config) Complete() error {
 	if err := c.checkJoin(); err != nil {
 		return err
 	}
-	if c.InitialCluster == "" && len(c.Join) == 0 {
-		c.InitialCluster = initialCluster(c.Name, c.AdvertisePeerURLs)
+	if err := c.checkDiscovery(); err != nil {
+		return err
+	}
+	if c.InitialCluster == "" && len(c.Join) == 0 && !c.Discovery.Wanted() {
+		c.InitialCluster = c.Alone()
 	}
 	switch c.InitialClusterState {
 	case "new", "existing":
@@ -195,6 +202,9 @@ func (c *Config) Complete() error {
 	}
 	return c.checkNumbers()
 }
+
+// Alone is this node in the form of InitialCluster.
+func (c *Config) Alone() string { return initialCluster(c.Name, c.AdvertisePeerURLs) }
 
 func (c *Config) checkNumbers() error {
 	switch {

@@ -44,6 +44,13 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"no host":        {func(c *Config) { c.ListenMetricsURLs = []string{"http://:1"} }, "--listen-metrics-urls: expected IP"},
 		"join where":     {func(c *Config) { c.Join = []string{"there"} }, "not HOST:PORT"},
 		"join and found": {func(c *Config) { c.Join, c.InitialCluster = []string{"a:1"}, "a=http://a:1" }, "exclude each other"},
+		"two ways": {func(c *Config) {
+			c.Discovery.Endpoints, c.Discovery.Token, c.InitialCluster = []string{"a:1"}, "t", "a=http://a:1"
+		}, "multiple discovery or bootstrap flags are set"},
+		"no token": {func(c *Config) { c.Discovery.Endpoints = []string{"a:1"} }, "both --discovery-token and --discovery-endpoints"},
+		"join and ask": {func(c *Config) {
+			c.Discovery.Endpoints, c.Discovery.Token, c.Join = []string{"a:1"}, "t", []string{"a:1"}
+		}, "exclude each other"},
 		"locality":       {func(c *Config) { c.Locality = "zone" }, "not KEY=VALUE"},
 		"two zones":      {func(c *Config) { c.Locality = "zone=a,zone=b" }, "given twice"},
 		"empty name":     {func(c *Config) { c.Name = "" }, "--name"},
@@ -53,6 +60,17 @@ func TestContradictionsAreRefused(t *testing.T) {
 		tc.change(&c)
 		if err := c.Complete(); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A complete configuration stays what it is.
+func TestCompleteTwice(t *testing.T) {
+	c := Default()
+	c.Discovery.Token, c.Discovery.Endpoints = "t", []string{"a:1"}
+	for range 2 {
+		if err := c.Complete(); err != nil || c.InitialCluster != "" {
+			t.Fatal(c.InitialCluster, err)
 		}
 	}
 }

@@ -29,6 +29,21 @@ func (c *Config) checkJoin() error {
 	return err
 }
 
+// errManyWays is etcd's text.
+var errManyWays = errors.New("multiple discovery or bootstrap flags are set. " +
+	`Choose one of "initial-cluster", "discovery-endpoints" or "discovery-srv"`)
+
+// checkDiscovery refuses two ways to find the members.
+func (c *Config) checkDiscovery() error {
+	if c.Discovery.Wanted() && c.InitialCluster != "" {
+		return errManyWays
+	}
+	if c.Discovery.Wanted() && len(c.Join) > 0 {
+		return errors.New("--join and --discovery-endpoints exclude each other: a node that joins is told who the others are")
+	}
+	return c.Discovery.Check()
+}
+
 // Tiers returns the locality by its parts.
 func (c *Config) Tiers() ([]*pontoonpb.LocalityTier, error) {
 	var tiers []*pontoonpb.LocalityTier

@@ -3,8 +3,6 @@ package etcdflags
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 )
 
 // Bound are settings and the flags that set them.
@@ -52,11 +50,8 @@ func (b *Bound) Check() error {
 	if b.fallback == "proxy" {
 		return fmt.Errorf("v2 proxy is deprecated, and --discovery-fallback can't be configured as %q", "proxy")
 	}
-	if (b.discoveryToken != "") != (len(b.discoveryAt) > 0) {
-		return errors.New("both --discovery-token and --discovery-endpoints must be set")
-	}
-	if slices.ContainsFunc(b.discoveryAt, func(ep string) bool { return strings.TrimSpace(ep) == "" }) {
-		return errors.New("--discovery-endpoints must not contain empty endpoints")
+	if err := b.Node.Discovery.Check(); err != nil {
+		return err
 	}
 	if b.Gates.enabled("LeaseCheckpointPersist") && !b.Gates.enabled("LeaseCheckpoint") {
 		return errors.New("enabling feature gate LeaseCheckpointPersist requires enabling feature gate LeaseCheckpoint")

@@ -57,7 +57,10 @@ func (i *Invocation) forget() {
 }
 
 // groups are the keys that hold keys.
-var groups = []string{"client-transport-security", "peer-transport-security", "discovery-config", "socket-options"}
+var groups = []string{
+	"client-transport-security", "peer-transport-security", "socket-options",
+	"discovery-config", "discovery-config.client", "discovery-config.client.secure", "discovery-config.client.auth",
+}
 
 // flatten collects the keys of an object, dotted where one holds others.
 func flatten(doc json.RawMessage, prefix string, into map[string]json.RawMessage) error {
@@ -66,8 +69,8 @@ func flatten(doc json.RawMessage, prefix string, into map[string]json.RawMessage
 		return fmt.Errorf("invalid %s", cmp.Or(strings.TrimSuffix(prefix, "."), "configuration file"))
 	}
 	for k, raw := range object {
-		if prefix == "" && slices.Contains(groups, k) {
-			if err := flatten(raw, k+".", into); err != nil {
+		if slices.Contains(groups, prefix+k) {
+			if err := flatten(raw, prefix+k+".", into); err != nil {
 				return err
 			}
 			continue

@@ -79,17 +79,16 @@ func TestForms(t *testing.T) {
 // What etcd refuses is refused (I2), and so is what would mislead.
 func TestRefusals(t *testing.T) {
 	for want, args := range map[string][]string{
-		`"extra" is not a valid flag`:                                       {"extra"},
-		"LeaseCheckpointPersist requires enabling":                          {"--feature-gates=LeaseCheckpointPersist=true"},
-		"--compact-hash-check-time must be >0":                              {"--compact-hash-check-time=0s"},
-		"--discovery-fallback can't be configured":                          {"--discovery-fallback=proxy"},
-		"both --discovery-token and --discovery-endpoints":                  {"--discovery-token=x"},
-		"must not contain empty endpoints":                                  {"--discovery-token=x", "--discovery-endpoints= ,a"},
-		"--discovery-token is not supported: no discovery service is asked": {"--discovery-token=x", "--discovery-endpoints=a"},
-		"--discovery-srv is not supported":                                  {"--discovery-srv=example.com"},
-		"--wal-dir is not supported":                                        {"--wal-dir=/w"},
-		"--force-new-cluster is not supported":                              {"--force-new-cluster"},
-		"no such file":                                                      {"--config-file=/does/not/exist"},
+		`"extra" is not a valid flag`:                      {"extra"},
+		"LeaseCheckpointPersist requires enabling":         {"--feature-gates=LeaseCheckpointPersist=true"},
+		"--compact-hash-check-time must be >0":             {"--compact-hash-check-time=0s"},
+		"--discovery-fallback can't be configured":         {"--discovery-fallback=proxy"},
+		"both --discovery-token and --discovery-endpoints": {"--discovery-token=x"},
+		"must not contain empty endpoints":                 {"--discovery-token=x", "--discovery-endpoints= ,a"},
+		"--discovery-srv is not supported":                 {"--discovery-srv=example.com"},
+		"--wal-dir is not supported":                       {"--wal-dir=/w"},
+		"--force-new-cluster is not supported":             {"--force-new-cluster"},
+		"no such file":                                     {"--config-file=/does/not/exist"},
 	} {
 		inv, err := Parse(args, nil, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), want) || inv == nil || errors.As(err, &UsageError{}) {
@@ -203,16 +202,16 @@ func TestFile(t *testing.T) {
 
 func TestBadFiles(t *testing.T) {
 	for text, want := range map[string]string{
-		"heartbeat-interval: fast":               "cannot unmarshal string",
-		"heartbeat-interval: -1":                 "cannot unmarshal number -1",
-		"watch-progress-notify-interval: 10m":    "cannot unmarshal string",
-		"strict-reconfig-check: maybe":           "cannot unmarshal string",
-		"name: [a]":                              "cannot unmarshal array",
-		"peer-transport-security: x":             "invalid peer-transport-security",
-		"listen-client-urls: localhost":          "URL scheme must be",
-		"wal-dir: /w":                            "--wal-dir is not supported",
-		"discovery-config: {discovery-token: x}": "both --discovery-token",
-		"a: b: c":                                "mapping values",
+		"heartbeat-interval: fast":            "cannot unmarshal string",
+		"heartbeat-interval: -1":              "cannot unmarshal number -1",
+		"watch-progress-notify-interval: 10m": "cannot unmarshal string",
+		"strict-reconfig-check: maybe":        "cannot unmarshal string",
+		"name: [a]":                           "cannot unmarshal array",
+		"peer-transport-security: x":          "invalid peer-transport-security",
+		"listen-client-urls: localhost":       "URL scheme must be",
+		"wal-dir: /w":                         "--wal-dir is not supported",
+		"discovery-config: {token: x}":        "both --discovery-token",
+		"a: b: c":                             "mapping values",
 	} {
 		path := filepath.Join(t.TempDir(), "etcd.yml")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

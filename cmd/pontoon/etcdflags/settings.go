@@ -17,8 +17,6 @@ type Settings struct {
 
 	endpoint         string // of the collector, if Tracing
 	compactHashCheck time.Duration
-	discoveryToken   string
-	discoveryAt      []string
 	fallback         string
 }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pontoon-kv/pontoon/node/config"
+	nodediscovery "github.com/pontoon-kv/pontoon/node/discovery"
 )
 
 var clustering = []Flag{
@@ -23,26 +24,40 @@ var clustering = []Flag{
 	{Name: "max-learners", Usage: "Most learner members at a time.", Make: number(field(func(c *config.Config) *uint { return &c.MaxLearners }))},
 }
 
-// noDiscovery is why a cluster is not found by a service.
-const noDiscovery = "no discovery service is asked: give --initial-cluster, or --join with the address of a member"
+// Why a cluster is not found in other ways.
+const (
+	noV2Discovery = "there is no v2 discovery service: give --discovery-token and --discovery-endpoints, or --initial-cluster"
+	noSRV         = "no DNS service records are asked: give --initial-cluster, --discovery-endpoints, or --join with the address of a member"
+)
+
+// found is the place of a setting of the discovery service.
+func found[T any](at func(*nodediscovery.Options) *T) func(*Settings) *T {
+	return field(func(c *config.Config) *T { return at(&c.Discovery) })
+}
 
 var discovery = []Flag{
-	{Name: "discovery", Class: Refused, Why: noDiscovery, Usage: "URL of a v2 discovery service.", Make: unused(text, "")},
-	{Name: "discovery-token", Key: "discovery-config.discovery-token", Class: Refused, Why: noDiscovery, Usage: "Token of the cluster at the discovery service.", Make: text(func(s *Settings) *string { return &s.discoveryToken })},
-	{Name: "discovery-endpoints", Key: "discovery-config.endpoints", Class: Refused, Why: noDiscovery, Usage: "Endpoints of the discovery service.", Make: list(func(s *Settings) *[]string { return &s.discoveryAt })},
-	{Name: "discovery-dial-timeout", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(duration, 2*time.Second)},
-	{Name: "discovery-request-timeout", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(duration, 5*time.Second)},
-	{Name: "discovery-keepalive-time", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(duration, 2*time.Second)},
-	{Name: "discovery-keepalive-timeout", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(duration, 6*time.Second)},
-	{Name: "discovery-insecure-transport", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(boolean, true)},
-	{Name: "discovery-insecure-skip-tls-verify", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(boolean, false)},
-	{Name: "discovery-cert", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(text, "")},
-	{Name: "discovery-key", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(text, "")},
-	{Name: "discovery-cacert", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(text, "")},
-	{Name: "discovery-user", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(text, "")},
-	{Name: "discovery-password", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "Of the discovery service.", Make: unused(text, "")},
-	{Name: "discovery-fallback", NoKey: true, Class: Ignored, Why: noDiscovery, Usage: "What to do when discovery fails.", Make: oneOf("exit", "proxy")(func(s *Settings) *string { return &s.fallback })},
-	{Name: "discovery-proxy", Class: Refused, Why: noDiscovery, Usage: "Proxy on the way to the discovery service.", Make: unused(text, "")},
-	{Name: "discovery-srv", Class: Refused, Why: noDiscovery, Usage: "DNS domain whose SRV records name the members.", Make: unused(text, "")},
-	{Name: "discovery-srv-name", Class: Refused, Why: noDiscovery, Usage: "Suffix of the SRV service.", Make: unused(text, "")},
+	{Name: "discovery", Class: Refused, Why: noV2Discovery, Usage: "URL of a v2 discovery service.", Make: unused(text, "")},
+	{Name: "discovery-token", Key: inService + "token", Usage: "Token of the new cluster at the discovery service.", Make: text(found(func(o *nodediscovery.Options) *string { return &o.Token }))},
+	{Name: "discovery-endpoints", Key: inClient + "endpoints", Usage: "gRPC endpoints of the discovery service.", Make: list(found(func(o *nodediscovery.Options) *[]string { return &o.Endpoints }))},
+	{Name: "discovery-dial-timeout", Key: inClient + "dial-timeout", Usage: "Of a connection to the discovery service.", Make: duration(found(func(o *nodediscovery.Options) *time.Duration { return &o.DialTimeout }))},
+	{Name: "discovery-request-timeout", Key: inClient + "request-timeout", Usage: "Of a request to the discovery service.", Make: duration(found(func(o *nodediscovery.Options) *time.Duration { return &o.RequestTimeout }))},
+	{Name: "discovery-keepalive-time", Key: inClient + "keepalive-time", Usage: "Between two pings of the discovery service.", Make: duration(found(func(o *nodediscovery.Options) *time.Duration { return &o.KeepaliveTime }))},
+	{Name: "discovery-keepalive-timeout", Key: inClient + "keepalive-timeout", Usage: "Of a ping of the discovery service.", Make: duration(found(func(o *nodediscovery.Options) *time.Duration { return &o.KeepaliveTimeout }))},
+	{Name: "discovery-insecure-transport", Key: inClient + "secure.insecure-transport", Usage: "Speak to the discovery service without TLS.", Make: boolean(found(func(o *nodediscovery.Options) *bool { return &o.InsecureTransport }))},
+	{Name: "discovery-insecure-skip-tls-verify", Key: inClient + "secure.insecure-skip-tls-verify", Usage: "Take any certificate of the discovery service.", Make: boolean(found(func(o *nodediscovery.Options) *bool { return &o.InsecureSkipVerify }))},
+	{Name: "discovery-cert", Key: inClient + "secure.cert", Usage: "Certificate file for the discovery service.", Make: text(found(func(o *nodediscovery.Options) *string { return &o.CertFile }))},
+	{Name: "discovery-key", Key: inClient + "secure.key", Usage: "Key file for the discovery service.", Make: text(found(func(o *nodediscovery.Options) *string { return &o.KeyFile }))},
+	{Name: "discovery-cacert", Key: inClient + "secure.cacert", Usage: "CA file of the discovery service.", Make: text(found(func(o *nodediscovery.Options) *string { return &o.CAFile }))},
+	{Name: "discovery-user", Key: inClient + "auth.username", Usage: "User of the discovery service.", Make: text(found(func(o *nodediscovery.Options) *string { return &o.Username }))},
+	{Name: "discovery-password", Key: inClient + "auth.password", Usage: "Password of that user.", Make: text(found(func(o *nodediscovery.Options) *string { return &o.Password }))},
+	{Name: "discovery-fallback", NoKey: true, Class: Ignored, Why: "a node that finds no cluster ends", Usage: "What to do when discovery fails.", Make: oneOf("exit", "proxy")(func(s *Settings) *string { return &s.fallback })},
+	{Name: "discovery-proxy", Class: Refused, Why: noV2Discovery, Usage: "Proxy on the way to a v2 discovery service.", Make: unused(text, "")},
+	{Name: "discovery-srv", Class: Refused, Why: noSRV, Usage: "DNS domain whose SRV records name the members.", Make: unused(text, "")},
+	{Name: "discovery-srv-name", Class: Refused, Why: noSRV, Usage: "Suffix of the SRV service.", Make: unused(text, "")},
 }
+
+// Where a configuration file says it.
+const (
+	inService = "discovery-config."
+	inClient  = inService + "client."
+)
