@@ -58,12 +58,15 @@ func Open(o Options) (*Engine, error) {
 	po.EnsureDefaults()
 	m := newMetrics()
 	e := &Engine{opts: o, po: po, log: o.Logger, metrics: m, logs: make(map[proto.RangeID]*Log), defrag: make(chan struct{}, 1)}
-	po.EventListener = m.listener(o.Logger, &e.usage)
+	po.EventListener = m.listener(o.Logger, &e.usage, o.OnDamage)
 	lock, err := lockDir(o.Dir, po)
 	if err != nil {
 		return nil, err
 	}
 	po.Lock = lock
+	if err := preflight(po.FS, o.Dir, o.ReadOnly); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	db, err := pebble.Open(o.Dir, po)
 	if err != nil {
 		return nil, errors.Join(openError(o.Dir, err), lock.Close())
@@ -96,17 +99,17 @@ func lockDir(dir string, po *pebble.Options) (*pebble.Lock, error) {
 	return lock, nil
 }
 
-func openError(dir string, err error) error {
-	if errors.Is(err, pebble.ErrCorruption) {
-		return damaged(dir, err)
-	}
-	return fmt.Errorf("storage: open %s: %w", dir, err)
-}
-
 // Close releases the directory. Views must be closed before.
 func (e *Engine) Close() error {
 	e.metrics.unregister(e.opts.Registerer)
-	return wrap("close", errors.Join(e.db.Close(), e.lock.Close()))
+	err := e.db.Close()
+	if err == nil && !e.opts.ReadOnly {
+		// Without the record the next start looks as after a crash.
+		if noted := writeCleanStop(e.po.FS, e.opts.Dir); noted != nil {
+			e.log.Warn("clean stop not noted", "err", noted)
+		}
+	}
+	return wrap("close", errors.Join(err, e.lock.Close()))
 }
 
 var (

@@ -65,8 +65,14 @@ func (m *metrics) committed(sync bool, took time.Duration) {
 }
 
 // listener turns pebble's events into log lines and counts.
-func (m *metrics) listener(log *slog.Logger, u *usage) *pebble.EventListener {
+func (m *metrics) listener(log *slog.Logger, u *usage, onDamage func(*DamageError)) *pebble.EventListener {
 	return &pebble.EventListener{
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			log.Error("engine damaged", "file", info.Path, "err", info.Details)
+			if onDamage != nil {
+				onDamage(&DamageError{File: info.Path, Err: info.Details})
+			}
+		},
 		BackgroundError: func(err error) { log.Error("engine background error", "err", err) },
 		WALCreated:      func(pebble.WALCreateInfo) { u.walCreated() },
 		FlushBegin:      func(pebble.FlushInfo) { u.flushBegun() },

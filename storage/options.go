@@ -36,6 +36,10 @@ type Options struct {
 	ReadOnly bool
 	// Logger takes the engine's warnings and state changes. Default: discarded.
 	Logger *slog.Logger
+	// OnDamage is told of every damaged block that a read, a flush or a compaction
+	// comes upon; who reads gets an error as well. It must not block and may be
+	// called again for the same file. Default: nobody is told.
+	OnDamage func(*DamageError)
 	// Registerer takes the engine's metrics. Default: none.
 	Registerer prometheus.Registerer
 }
