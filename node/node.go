@@ -132,6 +132,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return err
 	}
 	n.onClose(func() { n.tracer.Close(context.Background()) })
+	if err := heldBack(n.cfg.DataDir); err != nil {
+		return err
+	}
 	members, from, err := loadMembers(ctx, &n.cfg)
 	if err != nil {
 		return err
@@ -139,9 +142,10 @@ func (n *Node) open(ctx context.Context) (err error) {
 	n.members = members
 	n.engine, err = storage.Open(storage.Options{
 		Dir: membership.EngineDir(n.cfg.DataDir), FS: n.cfg.FS, CacheBytes: n.cfg.CacheBytes, Logger: n.cfg.Logger, Registerer: n.registry,
+		OnDamage: (&damage{node: n}).found,
 	})
 	if err != nil {
-		return err
+		return openFailure(n.cfg.DataDir, err)
 	}
 	n.onClose(func() {
 		if err := n.engine.Close(); err != nil {
@@ -157,7 +161,7 @@ func (n *Node) open(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	return n.openStore(fresh)
+	return openFailure(n.cfg.DataDir, n.openStore(fresh))
 }
 
 // start sets everything in motion, the listeners last.

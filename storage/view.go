@@ -39,11 +39,14 @@ func (e *Engine) NewLongView() (*View, error) {
 	return &View{e: e, snap: e.db.NewSnapshot()}, nil
 }
 
-// Close releases the view. It may be called once.
+// Close releases the view. It may be called once. Damage that a read came upon
+// was that read's error.
 func (v *View) Close() error {
 	var err error
 	if v.point != nil {
-		err = v.point.Close()
+		if err = v.point.Close(); pebble.IsCorruptionError(err) {
+			err = nil
+		}
 	}
 	if v.snap != nil {
 		err = errors.Join(err, v.snap.Close())
