@@ -452,6 +452,41 @@ func TestCompactedUnderLocks(t *testing.T) {
 	}
 }
 
+// unaware are ranges whose leaders have not heard of any compaction yet.
+type unaware struct{ *rangetest.Cluster }
+
+func (u unaware) Call(ctx context.Context, node proto.NodeID, op *pontoonpb.RangeOp) (*pontoonpb.RangeReply, error) {
+	reply, err := u.Cluster.Call(ctx, node, op)
+	if l := reply.GetLock(); l != nil {
+		l.CompactFloor = int64(proto.NeverCompacted)
+	}
+	return reply, err
+}
+
+// TestCompactedWithoutKeys: P33: what a txn over ranges reads of an old revision
+// is refused although it reads nothing, whatever the leaders have heard of.
+func TestCompactedWithoutKeys(t *testing.T) {
+	c := rangetest.New("c", "e")
+	kv := filled(t, c)
+	if _, err := kv.Compact(t.Context(), &pb.CompactionRequest{Revision: 6}); err != nil {
+		t.Fatal(err)
+	}
+	o := options(c)
+	o.Sender, o.Transport = router.NewSender(rangecache.New(c.Root()), c, unaware{c}), unaware{c}
+	late := router.New(o)
+	defer late.Close()
+	for rev, want := range map[int64]error{5: rpctypes.ErrGRPCCompacted, 1000: rpctypes.ErrGRPCFutureRev, 6: nil} {
+		_, err := late.Txn(t.Context(), &pb.TxnRequest{Success: []*pb.RequestOp{
+			{Request: &pb.RequestOp_RequestPut{RequestPut: &pb.PutRequest{Key: []byte("a")}}},
+			{Request: &pb.RequestOp_RequestRange{RequestRange: &pb.RangeRequest{Key: []byte("h"), RangeEnd: []byte("f"), Revision: rev}}},
+			{Request: &pb.RequestOp_RequestPut{RequestPut: &pb.PutRequest{Key: []byte("z")}}},
+		}})
+		if err != want {
+			t.Errorf("revision %d: %v", rev, err)
+		}
+	}
+}
+
 // TestRefusalOrder: P33: of all that is wrong with a txn over ranges, the
 // client hears of the first operation on the chosen path, and of no other.
 func TestRefusalOrder(t *testing.T) {

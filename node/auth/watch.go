@@ -11,7 +11,7 @@ import (
 // MayWatch returns why etcd would not let the caller watch the span, "" if it
 // may, by the newest rules heard of. Whoever asks after a read revision that was
 // asked for after the request came is answered by rules no older than the
-// request (I3). An error says that the rules cannot be read.
+// request (I3, P9). An error says that the rules cannot be read.
 func (g *Guard) MayWatch(ctx context.Context, key, end []byte) (refused string, err error) {
 	rules, err := g.Current(ctx)
 	if err != nil {

@@ -78,14 +78,24 @@ func (e *Evaluator) freeEffects(txn txnKey, effects []*pontoonpb.Effect) error {
 		if err := e.free(txn, span, true); err != nil {
 			return err
 		}
-		if f.Lease == 0 && f.PrevLease == 0 {
-			continue
-		}
-		for _, h := range e.locks.spans {
-			if h.removedBy == 0 && h.txn != txn && h.mode() == pontoonpb.LockMode_LOCK_LEASE &&
-				h.span.Overlaps(span) && (int64(h.lease()) == f.Lease || int64(h.lease()) == f.PrevLease) {
-				return &errLocked{h}
+		for _, lease := range []int64{f.Lease, f.PrevLease} {
+			if err := e.freeOfLease(txn, span, proto.LeaseID(lease)); err != nil {
+				return err
 			}
+		}
+	}
+	return nil
+}
+
+// freeOfLease returns errLocked if the lease is locked in span (P37); 0: none.
+func (e *Evaluator) freeOfLease(txn txnKey, span proto.Span, lease proto.LeaseID) error {
+	if lease == 0 {
+		return nil
+	}
+	for _, h := range e.locks.spans {
+		if h.removedBy == 0 && h.txn != txn && h.mode() == pontoonpb.LockMode_LOCK_LEASE &&
+			h.span.Overlaps(span) && h.lease() == lease {
+			return &errLocked{h}
 		}
 	}
 	return nil

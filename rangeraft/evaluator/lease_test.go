@@ -186,6 +186,24 @@ func TestP37LeaseLockConflicts(t *testing.T) {
 	r.code(id, pontoonpb.RangeErrorCode_LOCKED)
 }
 
+// P37: a put that names a lease which is being revoked waits, even if it would
+// attach nothing: whether the lease exists is decided, but not known here.
+func TestP37PutNamesALeaseBeingRevoked(t *testing.T) {
+	r := userRig(t)
+	r.registerAll(7)
+	r.do(lockAs(1, false, leaseLock(7, keys.UserSpan)))
+	absent := putReq("q", "", 7)
+	absent.GetRequestPut().IgnoreValue = true
+	id := r.submit(writeOp(absent))
+	r.settle()
+	r.unanswered(id)
+	r.do(resolve(1, true, 0))
+	equal(t, "asked again", len(r.regs), 1)
+	r.ev.Registered(r.regs[0].Token, 0, false, nil)
+	r.drain()
+	equal(t, "error", r.reply(id).GetError().GetMessage(), "etcdserver: requested lease not found")
+}
+
 // P37: a txn whose effects are still to come may attach a key: a lock on the
 // lease waits for its write locks, whatever the keys belong to now.
 func TestP37LeaseLockWaitsForWrites(t *testing.T) {

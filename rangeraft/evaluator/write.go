@@ -19,6 +19,11 @@ func (e *Evaluator) evalWrite(b *batch, r *request, op *pontoonpb.WriteOp) (*mem
 		if err := e.free(txnKey{}, a.Span, a.Write); err != nil {
 			return nil, err
 		}
+		// Whether a lease that is being revoked exists is not known, even if nothing
+		// is attached to it in the end (P37).
+		if err := e.freeOfLease(txnKey{}, a.Span, a.Lease); err != nil {
+			return nil, err
+		}
 	}
 	if large, err := e.isLargeDelete(r, op.Request); err != nil {
 		return nil, err

@@ -139,7 +139,7 @@ func (c *Coordinator) plan(ctx context.Context, w *write, wait bool) (*Kernel, e
 // for it under locks. The evaluation refuses it, in its turn among the other
 // operations, by the same read revision and floor (P33).
 func (c *Coordinator) readable(ctx context.Context, w *write, accesses []etcdop.Access) ([]etcdop.Access, error) {
-	if !slices.ContainsFunc(accesses, func(a etcdop.Access) bool { return a.Rev > 0 }) {
+	if !etcdop.NamesRevision(w.op) {
 		return accesses, nil
 	}
 	read, err := c.sequencer.ReadRevision(ctx)

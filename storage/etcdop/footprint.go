@@ -1,6 +1,8 @@
 package etcdop
 
 import (
+	"slices"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -58,6 +60,20 @@ func appendSpan(out []Access, key, end []byte, a Access) []Access {
 		return out
 	}
 	return append(out, a)
+}
+
+// NamesRevision reports whether any range of an operation, also one over no key
+// at all, is of a revision that the client named: it is refused if that is
+// compacted or in the future.
+func NamesRevision(op *pb.RequestOp) bool {
+	switch r := op.GetRequest().(type) {
+	case *pb.RequestOp_RequestRange:
+		return r.RequestRange.GetRevision() > 0
+	case *pb.RequestOp_RequestTxn:
+		return slices.ContainsFunc(r.RequestTxn.GetSuccess(), NamesRevision) ||
+			slices.ContainsFunc(r.RequestTxn.GetFailure(), NamesRevision)
+	}
+	return false
 }
 
 // Writes reports whether an operation may change anything on the chosen path.
