@@ -22,7 +22,7 @@ var (
 
 const (
 	transcript   = "../../../docs/tour.md"
-	commandLimit = 60 * time.Second
+	commandLimit = 3 * time.Minute // `check perf` alone loads for one
 )
 
 // shown are the ports of the transcript; each is another, free one in the test.
@@ -175,10 +175,11 @@ func (s *shell) logs() string {
 	return string(out)
 }
 
-// run types a command and returns what it printed.
+// run types a command and returns what it printed, and under it its exit code unless
+// that is 0.
 func (s *shell) run(command string) (string, error) {
 	const end = "-- end of command --"
-	if _, err := fmt.Fprintf(s.in, "{ %s\n} </dev/null\necho '%s'\n", strings.TrimSpace(command), end); err != nil {
+	if _, err := fmt.Fprintf(s.in, "{ %s\n} </dev/null\necho \"%s$?\"\n", strings.TrimSpace(command), end); err != nil {
 		return "", err
 	}
 	var out strings.Builder
@@ -190,10 +191,13 @@ func (s *shell) run(command string) (string, error) {
 			if !ok {
 				return out.String(), fmt.Errorf("the shell ended")
 			}
-			if before, found := strings.CutSuffix(l, end+"\n"); found {
+			if before, code, found := strings.Cut(l, end); found {
 				out.WriteString(before)
 				if before != "" {
 					out.WriteString("\n")
+				}
+				if code = strings.TrimSpace(code); code != "0" {
+					fmt.Fprintf(&out, "(exit %s)\n", code)
 				}
 				return out.String(), nil
 			}

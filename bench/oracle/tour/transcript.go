@@ -77,6 +77,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b[0-9.]+ ?([kKMGT]i?B|B)\b`), "SIZE"},
 	{regexp.MustCompile(`\b[0-9]+(\.[0-9]+)?(µs|ms|s)\b`), "SPAN"},
 	{regexp.MustCompile(`remaining\([^)]*\)`), "remaining(SPAN)"},
+	{regexp.MustCompile(`\b[0-9]+ writes/s`), "RATE"},
 }
 
 var (
@@ -85,8 +86,14 @@ var (
 	padding     = regexp.MustCompile(`[ ─]{2,}`)
 )
 
+// latency are the lines of `check perf` about single requests, and what follows from them.
+var latency = regexp.MustCompile(`(?m)^((PASS: )?(Slowest|Stddev) .*|PASS|FAIL|\(exit 1\))\n`)
+
 // normalise replaces what differs from run to run.
 func normalise(command, out string) string {
+	if strings.Contains(command, "check perf") {
+		out = latency.ReplaceAllString(out, "")
+	}
 	var b strings.Builder
 	for l := range strings.Lines(out) {
 		for _, v := range volatile {
