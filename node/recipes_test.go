@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -15,7 +14,6 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/client/v3/concurrency"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb"
 	"go.uber.org/zap"
@@ -85,68 +83,6 @@ func TestLockAndElection(t *testing.T) {
 		t.Fatalf("%v, %v", seen, err)
 	}
 	if _, err := election.Resign(within(t, 5*time.Second), &v3electionpb.ResignRequest{Leader: won.Leader}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// clientv3's mutex and STM at each isolation level, over ranges.
-func TestConcurrencyPackage(t *testing.T) {
-	c := newCluster(t, 3, nil)
-	c.nodes[0].split("m")
-	cli := c.nodes[1].client(t)
-	ctx := within(t, 30*time.Second)
-	for _, key := range []string{"a", "z"} {
-		if _, err := cli.Put(ctx, key, "x"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, level := range []concurrency.Isolation{
-		concurrency.SerializableSnapshot, concurrency.Serializable, concurrency.RepeatableReads, concurrency.ReadCommitted,
-	} {
-		errs := make(chan error, 4)
-		for i := range cap(errs) {
-			go func() {
-				_, err := concurrency.NewSTM(c.nodes[i%3].client(t), func(s concurrency.STM) error {
-					s.Put("a", s.Get("a")+"1")
-					s.Put("z", s.Get("z")+"1")
-					return nil
-				}, concurrency.WithIsolation(level))
-				errs <- err
-			}()
-		}
-		for range cap(errs) {
-			if err := <-errs; err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	a, err := cli.Get(ctx, "a")
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Read committed and repeatable reads may lose updates, the others may not.
-	if n := strings.Count(string(a.Kvs[0].Value), "1"); n < 8 {
-		t.Fatalf("%d of at least 8 updates are left", n)
-	}
-	session, err := concurrency.NewSession(cli, concurrency.WithTTL(5))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mutex := concurrency.NewMutex(session, "mutex")
-	if err := mutex.Lock(ctx); err != nil {
-		t.Fatal(err)
-	}
-	other, err := concurrency.NewSession(c.nodes[2].client(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := concurrency.NewMutex(other, "mutex").TryLock(ctx); !errors.Is(err, concurrency.ErrLocked) {
-		t.Fatalf("a held mutex: %v", err)
-	}
-	if err := session.Close(); err != nil { // gives the lock up with the lease
-		t.Fatal(err)
-	}
-	if err := concurrency.NewMutex(other, "mutex").Lock(ctx); err != nil {
 		t.Fatal(err)
 	}
 }
