@@ -20,6 +20,12 @@ var update = flag.Bool("update", false, "write the list of flags")
 // every line.
 const list = "../../../cmd/pontoon/etcdflags/testdata/etcd_flags.txt"
 
+// gateList is what docs/compatibility.md has of feature gates: a gate and its default in
+// every line.
+const gateList = "../../../docs/testdata/gates.txt"
+
+var gateLine = regexp.MustCompile(`(?m)^    (\w+)=true\|false \(\w+ - default=(\w+)\)$`)
+
 var helpLine = regexp.MustCompile(`(?m)^  --([a-z0-9-]+)(?: '([^']*)'| (\S+))?$`)
 
 // TestListIsEtcds compares the list with the help of the real binary, and with
@@ -33,6 +39,7 @@ func TestListIsEtcds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	compareGates(t, string(help))
 	real := flag.NewFlagSet("etcd", flag.ContinueOnError)
 	embed.NewConfig().AddFlags(real)
 	var text strings.Builder
@@ -60,4 +67,24 @@ func TestListIsEtcds(t *testing.T) {
 			t.Errorf("--%s is not in etcd's help", f.Name)
 		}
 	})
+}
+
+func compareGates(t *testing.T, help string) {
+	t.Helper()
+	var text strings.Builder
+	for _, m := range gateLine.FindAllStringSubmatch(help, -1) {
+		fmt.Fprintf(&text, "%s\t%s\n", m[1], m[2])
+	}
+	if *update {
+		if err := os.WriteFile(gateList, []byte(text.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(gateList)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(have) != text.String() || text.Len() == 0 {
+		t.Errorf("%s is not what etcd says now:\n%s", gateList, text.String())
+	}
 }
