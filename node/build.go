@@ -212,7 +212,7 @@ func (n *Node) build(context.Context) (err error) {
 	if !n.cfg.EnableGateway {
 		return nil
 	}
-	if n.gateway, err = gateway.New(n.cfg.Logger); err != nil {
+	if n.gateway, err = gateway.New(n.cfg.Logger, serve.JSONBytes(n.cfg.MaxRequestBytes)); err != nil {
 		return err
 	}
 	n.onClose(n.gateway.Close)
@@ -284,7 +284,7 @@ func (n *Node) serve() {
 		store: n.store.PeerServer(), sequencer: n.sequencer, gossip: n.gossip, node: n,
 	})
 	n.serveBackups(peer)
-	n.servers = serve.NewServers(n.cfg.Logger)
+	n.servers = serve.NewServers(n.cfg.Logger, serve.Patience{})
 	n.servers.Peers(peer, n.peerListeners)
 	n.serveClients(client)
 	n.endStreams = func() { // they would outlast any grace

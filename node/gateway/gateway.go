@@ -35,12 +35,14 @@ type Gateway struct {
 	conn    *grpc.ClientConn
 	cancel  context.CancelFunc
 	handler http.Handler
+	most    int64 // bytes of a JSON message
 }
 
-// New returns a gateway to whatever server serves its Listener.
-func New(log *slog.Logger) (*Gateway, error) {
+// New returns a gateway to whatever server serves its Listener. A JSON message of
+// more than so many bytes is refused before it is in memory.
+func New(log *slog.Logger, messageBytes int64) (*Gateway, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &Gateway{pipe: bufconn.Listen(pipeBytes), cancel: cancel}
+	g := &Gateway{pipe: bufconn.Listen(pipeBytes), cancel: cancel, most: messageBytes}
 	conn, err := grpc.NewClient("passthrough:///gateway",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return g.pipe.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -82,7 +84,12 @@ func New(log *slog.Logger) (*Gateway, error) {
 func (g *Gateway) Listener() net.Listener { return g.pipe }
 
 // ServeHTTP serves everything under /v3/.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Body != nil {
+		r.Body = &bounded{ReadCloser: r.Body, most: g.most}
+	}
+	g.handler.ServeHTTP(w, r)
+}
 
 // Close ends the connection and with it the streams over it.
 func (g *Gateway) Close() {

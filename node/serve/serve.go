@@ -27,6 +27,35 @@ import (
 // request, bytes; etcd's grpcOverheadBytes.
 const messageOverhead = 512 * 1024
 
+// JSONBytes bounds a request in JSON: bytes are in base64 there, and the rest is
+// longer, too. What fits and is too large nevertheless gets etcd's own refusal.
+func JSONBytes(requestBytes uint) int64 { return 2 * (int64(requestBytes) + messageOverhead) }
+
+// Patience is how long clients may take to say what they must. Zero fields are
+// at their defaults.
+type Patience struct {
+	// Greeting bounds the TLS handshake and the first bytes of a connection, by
+	// which the server for it is chosen, and then gRPC's own handshake. Default
+	// 2 min, as in gRPC.
+	Greeting time.Duration
+	// Headers bounds those of an HTTP request. Default 5 min, as in etcd.
+	Headers time.Duration
+	// Idle bounds the time between two HTTP requests. Default 10 min.
+	Idle time.Duration
+}
+
+func (p Patience) withDefaults() Patience {
+	for _, f := range []struct {
+		have *time.Duration
+		d    time.Duration
+	}{{&p.Greeting, 2 * time.Minute}, {&p.Headers, 5 * time.Minute}, {&p.Idle, 10 * time.Minute}} {
+		if *f.have == 0 {
+			*f.have = f.d
+		}
+	}
+	return p
+}
+
 // streamWorkers is how many goroutines stay around for requests: a new one
 // grows its stack several times on the way to the engine, which cost a sixth of
 // the time of a get. Requests beyond that get a goroutine of their own.
@@ -94,6 +123,7 @@ func Unwrap(c net.Conn) net.Conn {
 // Servers runs servers over listeners until Stop.
 type Servers struct {
 	log   *slog.Logger
+	wait  Patience
 	peers []*grpc.Server
 	grpc  []*grpc.Server
 	http  []*http.Server
@@ -103,7 +133,9 @@ type Servers struct {
 }
 
 // NewServers returns an empty set.
-func NewServers(log *slog.Logger) *Servers { return &Servers{log: log} }
+func NewServers(log *slog.Logger, wait Patience) *Servers {
+	return &Servers{log: log, wait: wait.withDefaults()}
+}
 
 // Peers serves gRPC alone on the listeners, for other nodes: their streams
 // never end by themselves, so Stop gives them no grace.
@@ -120,6 +152,7 @@ func (s *Servers) Both(srv *grpc.Server, handler http.Handler, ls []net.Listener
 	s.grpc = append(s.grpc, srv)
 	for _, l := range ls {
 		m := cmux.New(s.track(l, may))
+		m.SetReadTimeout(s.wait.Greeting)
 		h2 := m.Match(cmux.HTTP2())
 		h1 := m.Match(cmux.HTTP1Fast())
 		s.mux = append(s.mux, m)
@@ -154,7 +187,8 @@ func (s *Servers) track(l net.Listener, may <-chan struct{}) net.Listener {
 func (s *Servers) web(handler http.Handler, l net.Listener) {
 	web := &http.Server{
 		Handler:           handler,
-		ReadHeaderTimeout: 5 * time.Minute,
+		ReadHeaderTimeout: s.wait.Headers,
+		IdleTimeout:       s.wait.Idle,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnContext:       withTLS,
 	}
