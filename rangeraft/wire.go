@@ -58,6 +58,9 @@ func (w wire) ClosedUpdates(to proto.NodeID, fresh bool) []*pontoonpb.ClosedUpda
 
 // Do implements transport.Handler.
 func (w wire) Do(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+	if !wellFormed(op) {
+		return refusal(proto.Errorf(pontoonpb.RangeErrorCode_REFUSED, "operation is not complete"))
+	}
 	return w.s.Do(ctx, op)
 }
 
