@@ -22,6 +22,8 @@ FLOOR    ?= 0.7
 RUN      ?= .
 PACKAGES ?= common
 FILES    ?=
+FUZZTIME ?= 30s
+GOVULNCHECK ?= v1.9.0
 
 .PHONY: help
 help: ## list the targets
@@ -89,6 +91,17 @@ gaps: build ## how long a client cannot write: leader and sequencer killed, node
 .PHONY: idle
 idle: build ## what many idle ranges cost: CPU, memory, restart: RANGES=
 	$(BIN) bench idle --ranges $(RANGES)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for so long, one after the other; what fails stays as a test: FUZZTIME= RUN=
+	@set -e; for p in $$(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -h '^func Fuzz' $$p/*_test.go | sed 's/func \(Fuzz[A-Za-z0-9_]*\).*/\1/' | grep -E '$(RUN)'); do \
+			echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p; \
+		done; done
+
+.PHONY: vuln
+vuln: ## known vulnerabilities in what is called (asks vuln.go.dev, so it is no part of the tests)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) $(PKGS)
 
 .PHONY: sim-placement
 sim-placement: ## placement of 100 nodes and 10,000 ranges in virtual time: grow, death, drain, hot ranges, zones

@@ -20,7 +20,7 @@ import (
 
 // save writes a finished file as a client of Snapshot does: the database and
 // its checksum.
-func save(t *testing.T, w *Writer, path string) {
+func save(t testing.TB, w *Writer, path string) {
 	t.Helper()
 	var db bytes.Buffer
 	if err := w.Read(func(size int64, from io.WriterTo) error {
@@ -38,7 +38,7 @@ func save(t *testing.T, w *Writer, path string) {
 	}
 }
 
-func version(t *testing.T, w *Writer, rev proto.Revision, sub int64, kv *mvccpb.KeyValue, tombstone bool) {
+func version(t testing.TB, w *Writer, rev proto.Revision, sub int64, kv *mvccpb.KeyValue, tombstone bool) {
 	t.Helper()
 	value, err := gproto.Marshal(kv)
 	if err == nil {
@@ -61,7 +61,7 @@ func sample() *Contents {
 }
 
 // sampleFile has a put and a deletion, and a newest change below the revision.
-func sampleFile(t *testing.T) string {
+func sampleFile(t testing.TB) string {
 	t.Helper()
 	w, err := Create(filepath.Join(t.TempDir(), "db"))
 	if err != nil {
