@@ -25,7 +25,8 @@ type Command struct {
 
 // Commands returns fresh commands: load, robust, compare, progress, gaps, idle.
 func Commands() []Command {
-	commands := []Command{loadCommand(), robustCommand(), compareCommand(), progressCommand(), gapsCommand(), idleCommand()}
+	commands := []Command{loadCommand(), robustCommand(), compareCommand(), progressCommand(), gapsCommand(), idleCommand(),
+		scaleoutCommand()}
 	for _, c := range commands {
 		c.Flags.SetOutput(io.Discard) // the command line says what is wrong
 	}

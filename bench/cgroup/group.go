@@ -24,7 +24,8 @@ func (p *Parent) Group(name string) (*Group, error) {
 
 func (g *Group) file(name string) string { return filepath.Join(g.dir, name) }
 
-func (g *Group) remove() error { return removeDir(g.dir) }
+// Close removes the group. Its processes must have ended.
+func (g *Group) Close() error { return removeDir(g.dir) }
 
 // Add moves a process, with all its threads, into the group.
 func (g *Group) Add(pid int) error {

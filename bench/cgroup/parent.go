@@ -119,7 +119,7 @@ func (p *Parent) try() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(g.CapCPU(0.5, 10*time.Millisecond), g.remove())
+	return errors.Join(g.CapCPU(0.5, 10*time.Millisecond), g.Close())
 }
 
 // enable lets the groups below have the controllers.

@@ -105,6 +105,7 @@ func (c *Cluster) newNode() (*Node, error) {
 		Peer:     fmt.Sprintf("127.0.0.1:%d", ports[1]),
 		Dir:      filepath.Join(c.opts.Dir, fmt.Sprintf("n%d", c.made)),
 		binary:   c.opts.Binary,
+		env:      c.opts.Env,
 		logger:   c.opts.Logger,
 	}
 	n.LogFile = n.Dir + ".log"

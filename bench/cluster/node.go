@@ -27,6 +27,7 @@ type Node struct {
 
 	binary string
 	args   []string
+	env    []string
 	logger *slog.Logger
 
 	mu      sync.Mutex
@@ -89,6 +90,7 @@ func (n *Node) Start() error {
 	}
 	p := &process{cmd: exec.Command(n.binary, n.args...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.Env = append(os.Environ(), n.env...)
 	p.cmd.SysProcAttr = dieWithParent()
 	started := make(chan error)
 	go p.live(started, out)

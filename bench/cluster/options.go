@@ -26,6 +26,8 @@ type Options struct {
 	Dir string
 	// Args are added to every node's command line.
 	Args []string
+	// Env are added to every node's environment, NAME=VALUE.
+	Env []string
 	// Links puts a proxy in front of every peer port, so that links can be cut.
 	Links bool
 	// StartTimeout bounds the time until a node is ready; default 30 s.
