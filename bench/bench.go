@@ -17,16 +17,18 @@ type Command struct {
 	Name  string
 	Short string
 	Long  string
+	// Hidden commands are started by others, not by people.
+	Hidden bool
 	// Flags are the command's own; parse them before Run.
 	Flags *flag.FlagSet
 	// Run does the work. The report goes to out, progress to progress.
 	Run func(ctx context.Context, out, progress io.Writer) error
 }
 
-// Commands returns fresh commands: load, robust, compare, progress, gaps, idle.
+// Commands returns fresh commands.
 func Commands() []Command {
 	commands := []Command{loadCommand(), robustCommand(), compareCommand(), progressCommand(), gapsCommand(), idleCommand(),
-		scaleoutCommand()}
+		limitsCommand(), scaleoutCommand(), echoServerCommand()}
 	for _, c := range commands {
 		c.Flags.SetOutput(io.Discard) // the command line says what is wrong
 	}
@@ -134,10 +136,14 @@ func (c *counts) Set(s string) error {
 type binaries struct{ pontoon, etcd string }
 
 func (b *binaries) register(fs *flag.FlagSet) {
+	b.registerPontoon(fs)
+	fs.StringVar(&b.etcd, "etcd", "bin/etcd", "etcd binary to compare with")
+}
+
+func (b *binaries) registerPontoon(fs *flag.FlagSet) {
 	self, err := os.Executable()
 	if err != nil {
 		self = "bin/pontoon"
 	}
 	fs.StringVar(&b.pontoon, "pontoon", self, "pontoon binary")
-	fs.StringVar(&b.etcd, "etcd", "bin/etcd", "etcd binary to compare with")
 }
