@@ -56,8 +56,8 @@ func TestVersion2Files(t *testing.T) {
 		}
 	}
 	p := &Parent{dir: dir, version: versionOf(dir), io: true}
-	g, err := p.Group("n1")
-	if err != nil || p.Version() != 2 {
+	g := &Group{dir: filepath.Join(dir, "n1"), parent: p}
+	if err := os.Mkdir(g.dir, 0o755); err != nil || p.Version() != 2 {
 		t.Fatal(err, p.Version())
 	}
 	for _, err := range []error{enable(dir, true), g.CapCPU(0.15, 10*time.Millisecond), g.CapWrites("8:0", 1<<20), g.Add(42)} {
@@ -91,6 +91,13 @@ func TestVersion2Files(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	if _, err := Open(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a group below nothing")
+	}
+	plain := t.TempDir()
+	if _, err := Open(plain); err == nil || !strings.Contains(err.Error(), "does not lie in a cgroup file system") {
+		t.Errorf("a plain directory passed for a group: %v", err)
+	}
+	if left, _ := os.ReadDir(plain); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
 	}
 	g := &Group{dir: t.TempDir(), parent: &Parent{version: 1}}
 	if g.CapWrites("8:0", 1) == nil {

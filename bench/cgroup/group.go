@@ -19,7 +19,13 @@ type Group struct {
 // Group makes a group.
 func (p *Parent) Group(name string) (*Group, error) {
 	g := &Group{dir: filepath.Join(p.dir, name), parent: p}
-	return g, os.Mkdir(g.dir, 0o755)
+	if err := os.Mkdir(g.dir, 0o755); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(g.file("cgroup.procs")); err != nil { // a directory like any other (I1)
+		return nil, errors.Join(fmt.Errorf("%s does not lie in a cgroup file system", g.dir), g.Close())
+	}
+	return g, nil
 }
 
 func (g *Group) file(name string) string { return filepath.Join(g.dir, name) }

@@ -22,13 +22,15 @@ type Options struct {
 	WriteBytes int64         // a node may write each second; 0: not capped
 	Cgroup     string        // group to make groups in; default: found
 
-	Cell        time.Duration // measured time; default 8 s
-	Warmup      time.Duration // before it, capped; default 4 s
-	Clients     int           // concurrent requests; default 512
-	Connections int           // default 48
-	Ranges      int           // of the users' keys; default 36
-	Keys        int           // default 8192
-	ValueSize   int           // default 256
+	Cell   time.Duration // measured time; default 8 s
+	Warmup time.Duration // before it, capped; default 4 s
+	// Clients are concurrent requests, as many at every size: enough to keep the
+	// largest one busy. Default 1536.
+	Clients     int
+	Connections int // default 72
+	Ranges      int // of the users' keys; default 36
+	Keys        int // default 8192
+	ValueSize   int // default 256
 	// From and To are the sizes whose ratio is reported; default 3 and 9. The run
 	// fails if it is below MinRatio; 0: never.
 	From, To int
@@ -46,8 +48,8 @@ func (o *Options) complete() error {
 	def(&o.Period, 10*time.Millisecond)
 	def(&o.Cell, 8*time.Second)
 	def(&o.Warmup, 4*time.Second)
-	def(&o.Clients, 512)
-	def(&o.Connections, 48)
+	def(&o.Clients, 1536)
+	def(&o.Connections, 72)
 	def(&o.Ranges, 36)
 	def(&o.Keys, 8192)
 	def(&o.ValueSize, 256)
