@@ -28,7 +28,7 @@ type Command struct {
 // Commands returns fresh commands.
 func Commands() []Command {
 	commands := []Command{loadCommand(), robustCommand(), compareCommand(), progressCommand(), gapsCommand(), idleCommand(),
-		limitsCommand(), scaleoutCommand(), echoServerCommand()}
+		limitsCommand(), scaleoutCommand(), restartCommand(), echoServerCommand()}
 	for _, c := range commands {
 		c.Flags.SetOutput(io.Discard) // the command line says what is wrong
 	}

@@ -50,6 +50,26 @@ func parse(stat []byte) (p Process, err error) {
 	return Process{CPU: time.Duration(n[0]+n[1]) * clockTick, Resident: n[2] * int64(os.Getpagesize())}, nil
 }
 
+// Anonymous returns the bytes of memory that a process holds itself: without
+// pages of files that it maps, which the kernel may drop.
+func Anonymous(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	return parseAnonymous(b)
+}
+
+func parseAnonymous(status []byte) (int64, error) {
+	for line := range bytes.Lines(status) {
+		var kb int64
+		if n, _ := fmt.Sscanf(string(line), "RssAnon: %d kB", &kb); n == 1 {
+			return kb << 10, nil
+		}
+	}
+	return 0, errors.New("/proc/PID/status has no RssAnon")
+}
+
 // Machine is CPU time of all cores since the machine started.
 type Machine struct {
 	Total      time.Duration

@@ -17,6 +17,12 @@ func TestProcess(t *testing.T) {
 			t.Errorf("%q accepted", bad)
 		}
 	}
+	if n, err := parseAnonymous([]byte("Name:\tx\nVmRSS:\t    9 kB\nRssAnon:\t       5 kB\n")); err != nil || n != 5<<10 {
+		t.Errorf("%d, %v", n, err)
+	}
+	if _, err := parseAnonymous([]byte("VmRSS: 9 kB\n")); err == nil {
+		t.Error("no figure is no error")
+	}
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		return // this system has none
 	}
