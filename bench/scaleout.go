@@ -26,6 +26,7 @@ func scaleoutCommand() Command {
 	fs.DurationVar(&o.Period, "period", 10*time.Millisecond, "time over which they are counted")
 	fs.Int64Var(&o.WriteBytes, "write-bytes", 0, "bytes that a node may write each second (cgroups of version 2); 0: not capped")
 	fs.StringVar(&o.Cgroup, "cgroup", "", "directory of the group to make groups in (default: found)")
+	fs.DurationVar(&o.Idle, "idle", 3*time.Second, "time in which nobody asks anything, measured before")
 	fs.DurationVar(&o.Cell, "cell", 8*time.Second, "measured time per cluster")
 	fs.DurationVar(&o.Warmup, "warmup", 4*time.Second, "time before it")
 	fs.IntVar(&o.Clients, "clients", 1536, "concurrent requests, at every size")

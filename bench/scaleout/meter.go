@@ -1,6 +1,7 @@
 package scaleout
 
 import (
+	"context"
 	"os"
 	"time"
 
@@ -47,6 +48,23 @@ func (m *meter) read() (r reading, err error) {
 
 func (m *meter) begin() (err error) { m.begun, err = m.read(); return err }
 func (m *meter) end() (err error)   { m.ended, err = m.read(); return err }
+
+// idle leaves the nodes alone for a while and returns the cores that each uses.
+func (m *meter) idle(ctx context.Context, d time.Duration) (float64, error) {
+	now := time.Now()
+	// What the keys left to do is done in the first half.
+	if err := at(ctx, now.Add(d/2), m.begin); err != nil {
+		return 0, err
+	}
+	if err := at(ctx, now.Add(d+d/2), m.end); err != nil {
+		return 0, err
+	}
+	used := time.Duration(0)
+	for i := range m.nodes {
+		used += m.ended.nodes[i].CPU - m.begun.nodes[i].CPU
+	}
+	return used.Seconds() / m.ended.when.Sub(m.begun.when).Seconds() / float64(len(m.nodes)), nil
+}
 
 // into fills in what a point says of CPU.
 func (m *meter) into(p *Point, leads map[string]int) {

@@ -22,6 +22,7 @@ type Options struct {
 	WriteBytes int64         // a node may write each second; 0: not capped
 	Cgroup     string        // group to make groups in; default: found
 
+	Idle   time.Duration // in which nobody asks anything, measured before; default 3 s
 	Cell   time.Duration // measured time; default 8 s
 	Warmup time.Duration // before it, capped; default 4 s
 	// Clients are concurrent requests, as many at every size: enough to keep the
@@ -46,6 +47,7 @@ func (o *Options) complete() error {
 	def(&o.Rounds, 1)
 	def(&o.CPU, 0.15)
 	def(&o.Period, 10*time.Millisecond)
+	def(&o.Idle, 3*time.Second)
 	def(&o.Cell, 8*time.Second)
 	def(&o.Warmup, 4*time.Second)
 	def(&o.Clients, 1536)
@@ -74,7 +76,7 @@ func (o *Options) validate() error {
 	if slices.Min(slices.Concat(o.PontoonNodes, o.EtcdNodes, []int{o.Rounds, o.Clients, o.Connections, o.Ranges, o.ValueSize, o.From, o.To})) < 1 {
 		return errors.New("scaleout: counts and sizes must be positive")
 	}
-	if o.CPU < 0 || o.Period < time.Millisecond || o.WriteBytes < 0 || o.Cell < 0 || o.Warmup < 0 {
+	if o.CPU < 0 || o.Period < time.Millisecond || o.WriteBytes < 0 || o.Idle < 0 || o.Cell < 0 || o.Warmup < 0 {
 		return errors.New("scaleout: caps and times must be positive")
 	}
 	if o.Keys < o.Ranges {

@@ -46,9 +46,10 @@ type Point struct {
 	Round  int          `json:"round"`
 	Cap    float64      `json:"cap_cores"` // of each node
 	stat.Summary
-	NodeCores   float64   `json:"node_cores"`    // all nodes together
-	Used        float64   `json:"used"`          // of what the caps allow
-	CPUMicros   float64   `json:"cpu_us_per_op"` // all nodes together
+	IdleCores   float64   `json:"idle_cores_per_node"` // while nobody asks anything
+	NodeCores   float64   `json:"node_cores"`          // all nodes together
+	Used        float64   `json:"used"`                // of what the caps allow
+	CPUMicros   float64   `json:"cpu_us_per_op"`       // all nodes together
 	ClientCores float64   `json:"client_cores"`
 	IdleShare   float64   `json:"idle_share"`   // of the machine
 	OthersShare float64   `json:"others_share"` // that other processes took
@@ -176,7 +177,9 @@ func (r *Report) WriteText(w io.Writer) {
 		rate, _ := r.median(p.System, p.Nodes, func(p *Point) float64 { return p.PerSecond })
 		cost, _ := r.median(p.System, p.Nodes, func(p *Point) float64 { return p.CPUMicros })
 		used, _ := r.median(p.System, p.Nodes, func(p *Point) float64 { return p.Used })
-		fmt.Fprintf(w, "  %-8s %2d nodes %8.0f puts/s %6.0f us of CPU each, %3.0f%% of the caps used\n", p.System, p.Nodes, rate, cost, used*100)
+		idle, _ := r.median(p.System, p.Nodes, func(p *Point) float64 { return p.IdleCores })
+		fmt.Fprintf(w, "  %-8s %2d nodes %8.0f puts/s %6.0f us of CPU each, %3.0f%% of the caps used, %4.1f%% of a core each when idle\n",
+			p.System, p.Nodes, rate, cost, used*100, idle*100)
 	}
 	for _, g := range r.Growth {
 		fmt.Fprintf(w, "%s, %d -> %d nodes: throughput x %.2f = nodes x %.2f, use of the caps x %.2f, cost of a put x %.2f\n",

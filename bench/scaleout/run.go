@@ -122,6 +122,9 @@ func (r *run) measure(ctx context.Context, round int, s size) (p Point, err erro
 		return p, err
 	}
 	p = Point{System: s.kind, Nodes: s.nodes, Round: round + 1, Cap: r.o.CPU}
+	if p.IdleCores, err = m.idle(ctx, r.o.Idle); err != nil {
+		return p, err
+	}
 	profiles := r.profile(ctx, s, name, m.nodes)
 	p.Summary, err = r.o.puts(ctx, pool, text, window{m.begin, m.end})
 	err = errors.Join(err, profiles())

@@ -30,7 +30,7 @@ func TestScaleout(t *testing.T) {
 	dir := t.TempDir()
 	rep, err := Run(t.Context(), t.Output(), Options{
 		Pontoon: b.Path, PontoonNodes: []int{1, 4}, CPU: 0.4, Ranges: 4, Keys: 64, Clients: 16, Connections: 4,
-		Cell: time.Second, Warmup: 500 * time.Millisecond, From: 1, To: 4, Profiles: filepath.Join(dir, "profiles"), Dir: dir,
+		Idle: 500 * time.Millisecond, Cell: time.Second, Warmup: 500 * time.Millisecond, From: 1, To: 4, Profiles: filepath.Join(dir, "profiles"), Dir: dir,
 	})
 	if err != nil {
 		t.Fatal(err)
