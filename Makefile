@@ -18,6 +18,8 @@ DURATION ?= 60s
 ROUNDS   ?= 3
 TRIES    ?= 20
 RANGES   ?= 10000
+KEYS     ?= 1000000
+SCALEOUT ?=
 FLOOR    ?= 0.7
 RUN      ?= .
 PACKAGES ?= common
@@ -102,6 +104,22 @@ fuzz: ## every fuzz target for so long, one after the other; what fails stays as
 .PHONY: vuln
 vuln: ## known vulnerabilities in what is called (asks vuln.go.dev, so it is no part of the tests)
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) $(PKGS)
+
+.PHONY: limits
+limits: build ## what no store on this machine can be faster than: echo server, engine alone, syncs
+	$(BIN) bench limits
+
+.PHONY: scaleout
+scaleout: build etcd ## put throughput against nodes, each capped by a cgroup, beside etcd: ROUNDS=
+	$(BIN) bench scaleout --etcd bin/etcd --rounds $(ROUNDS)
+
+.PHONY: restart
+restart: build etcd ## from kill -9 of all nodes to the first read, and memory then, beside etcd: KEYS=
+	$(BIN) bench restart --etcd bin/etcd --keys $(KEYS)
+
+.PHONY: sim-saturation
+sim-saturation: ## what bounds the writes of up to 100 nodes, in virtual time: SCALEOUT=report.json
+	set -o pipefail; $(GO) test -count=1 -v ./placement/saturation -args -scaleout '$(if $(SCALEOUT),$(abspath $(SCALEOUT)))' | grep -v '^=== RUN'
 
 .PHONY: sim-placement
 sim-placement: ## placement of 100 nodes and 10,000 ranges in virtual time: grow, death, drain, hot ranges, zones

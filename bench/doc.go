@@ -6,9 +6,12 @@
 //	                                     compare   sidebyside  starts Pontoon and etcd
 //	                                     progress  freshness   starts Pontoon and etcd
 //	                                     gaps      gaps        starts processes, kills them
+//	                                     limits    limits      echo server, engine alone, syncs
+//	                                     scaleout  scaleout    starts Pontoon and etcd, capped
+//	                                     restart   restart     starts Pontoon and etcd, kills them
 //	                                        |
-//	                      cluster (processes), cut (links), steer (admin),
-//	                      dial (official clients),
+//	                      cluster (processes), cut (links), cgroup (caps),
+//	                      steer (admin), dial (official clients), proc (CPU, memory),
 //	                      stat (latencies), verify (judges histories)
 //
 // Everything here is a black box test: it speaks to endpoints and starts
