@@ -1,56 +1,21 @@
 package idle
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
+	"github.com/pontoon-kv/pontoon/bench/measure"
 )
 
-// usage is what the kernel says of a process.
-type usage struct {
-	cpu      time.Duration // used since it started
-	resident int64         // bytes of memory
-}
-
-// clockTick is the unit of /proc/PID/stat on every Linux that Go runs on.
-const clockTick = 10 * time.Millisecond
-
-func read(n *cluster.Node) (u usage, err error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.Pid()))
-	if err != nil {
-		return u, fmt.Errorf("usage of %s: %w", n.Name, err)
-	}
-	// The name, in parentheses, may hold anything; utime and stime are fields 14
-	// and 15.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	for _, f := range fields[11:13] {
-		ticks, err := strconv.ParseInt(f, 10, 64)
-		if err != nil {
-			return u, fmt.Errorf("usage of %s: %w", n.Name, err)
-		}
-		u.cpu += time.Duration(ticks) * clockTick
-	}
-	pages, err := strconv.ParseInt(fields[21], 10, 64)
-	if err != nil {
-		return u, fmt.Errorf("usage of %s: %w", n.Name, err)
-	}
-	u.resident = pages * int64(os.Getpagesize())
-	return u, nil
-}
-
-func readAll(c *cluster.Cluster) ([]usage, error) {
-	var all []usage
+// readAll returns what every node has used.
+func readAll(c *cluster.Cluster) ([]measure.Process, error) {
+	var all []measure.Process
 	for _, n := range c.Nodes() {
-		u, err := read(n)
+		p, err := measure.ReadProcess(n.Pid())
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("usage of %s: %w", n.Name, err)
 		}
-		all = append(all, u)
+		all = append(all, p)
 	}
 	return all, nil
 }

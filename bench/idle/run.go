@@ -14,6 +14,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/dial"
+	"github.com/pontoon-kv/pontoon/bench/measure"
 	"github.com/pontoon-kv/pontoon/bench/steer"
 )
 
@@ -47,7 +48,7 @@ type run struct {
 	c     *cluster.Cluster
 	out   io.Writer
 	rep   *Report
-	empty []usage
+	empty []measure.Process
 	steer *steer.Client
 	turn  atomic.Uint64
 }
@@ -128,10 +129,10 @@ func (r *run) measure(ctx context.Context) error {
 	for i, n := range r.c.Nodes() {
 		r.rep.Processes = append(r.rep.Processes, Process{
 			Node:          n.Name,
-			CPUPercent:    100 * float64(after[i].cpu-before[i].cpu) / float64(took),
-			ResidentBytes: after[i].resident,
-			EmptyBytes:    r.empty[i].resident,
-			ReplicaBytes:  (after[i].resident - r.empty[i].resident) / int64(r.o.Ranges),
+			CPUPercent:    100 * float64(after[i].CPU-before[i].CPU) / float64(took),
+			ResidentBytes: after[i].Resident,
+			EmptyBytes:    r.empty[i].Resident,
+			ReplicaBytes:  (after[i].Resident - r.empty[i].Resident) / int64(r.o.Ranges),
 		})
 	}
 	return nil

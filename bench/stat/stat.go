@@ -60,6 +60,16 @@ func (h *Histogram) Merge(o *Histogram) {
 	h.max = max(h.max, o.max)
 }
 
+// Subtract takes away an earlier state of the same histogram. The maximum stays
+// that of both.
+func (h *Histogram) Subtract(earlier *Histogram) {
+	for i, c := range earlier.counts {
+		h.counts[i] -= c
+	}
+	h.n -= earlier.n
+	h.sum -= earlier.sum
+}
+
 // Count returns how many durations were recorded.
 func (h *Histogram) Count() int { return h.n }
 
@@ -83,6 +93,7 @@ type Summary struct {
 	P50Ms     float64 `json:"p50_ms"`
 	P90Ms     float64 `json:"p90_ms"`
 	P99Ms     float64 `json:"p99_ms"`
+	P999Ms    float64 `json:"p999_ms"`
 	MaxMs     float64 `json:"max_ms"`
 }
 
@@ -90,7 +101,8 @@ type Summary struct {
 func (h *Histogram) Summarize(elapsed time.Duration) Summary {
 	s := Summary{
 		Count: h.n,
-		P50Ms: Ms(h.Quantile(0.5)), P90Ms: Ms(h.Quantile(0.9)), P99Ms: Ms(h.Quantile(0.99)), MaxMs: Ms(h.max),
+		P50Ms: Ms(h.Quantile(0.5)), P90Ms: Ms(h.Quantile(0.9)), P99Ms: Ms(h.Quantile(0.99)),
+		P999Ms: Ms(h.Quantile(0.999)), MaxMs: Ms(h.max),
 	}
 	if h.n > 0 {
 		s.MeanMs = Ms(h.sum / time.Duration(h.n))

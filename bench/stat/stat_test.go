@@ -41,3 +41,27 @@ func TestBucketsAreContiguous(t *testing.T) {
 		}
 	}
 }
+
+func TestOverRounds(t *testing.T) {
+	for _, c := range []struct {
+		in   []float64
+		want Rounds
+	}{
+		{nil, Rounds{}},
+		{[]float64{7}, Rounds{1, 7, 7, 7}},
+		{[]float64{3, 1, 2}, Rounds{3, 2, 1, 3}},
+		{[]float64{4, 1, 3, 2}, Rounds{4, 2.5, 1, 4}},
+	} {
+		in := slices.Clone(c.in)
+		if got := OverRounds(in); got != c.want {
+			t.Errorf("%v: %+v, want %+v", c.in, got, c.want)
+		}
+		if !slices.Equal(in, c.in) {
+			t.Errorf("%v was reordered", c.in)
+		}
+	}
+	a, b := OverRounds([]float64{1, 2}), OverRounds([]float64{2, 3})
+	if Apart(a, b) || !Apart(a, OverRounds([]float64{2.1})) || !Apart(OverRounds([]float64{2.1}), a) {
+		t.Error("spans that touch are apart, or the other way round")
+	}
+}
