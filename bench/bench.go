@@ -10,6 +10,9 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+
+	"github.com/pontoon-kv/pontoon/bench/cluster"
+	"github.com/pontoon-kv/pontoon/bench/suite"
 )
 
 // Command is one entry of the harness.
@@ -146,4 +149,10 @@ func (b *binaries) registerPontoon(fs *flag.FlagSet) {
 		self = "bin/pontoon"
 	}
 	fs.StringVar(&b.pontoon, "pontoon", self, "pontoon binary")
+}
+
+// fill names the two systems that are started here.
+func (b *binaries) fill(o *suite.Options) {
+	o.Subject = suite.System{Name: "pontoon", System: cluster.System{Kind: cluster.Pontoon, Binary: b.pontoon}}
+	o.Baseline = &suite.System{Name: "etcd", System: cluster.System{Kind: cluster.Etcd, Binary: b.etcd}}
 }

@@ -49,11 +49,14 @@ func Open(o Options) (*clientv3.Client, error) {
 
 // Pool is n clients, each bound to one endpoint, endpoints taken in turn: load
 // spreads over gateways and connections the same way for every system.
-type Pool struct{ clients []*clientv3.Client }
+type Pool struct {
+	endpoints []string
+	clients   []*clientv3.Client
+}
 
 // OpenPool opens n clients.
 func OpenPool(endpoints []string, n int) (*Pool, error) {
-	p := &Pool{}
+	p := &Pool{endpoints: endpoints}
 	for i := range n {
 		c, err := Open(Options{Endpoints: endpoints[i%len(endpoints) : i%len(endpoints)+1]})
 		if err != nil {
@@ -67,6 +70,12 @@ func OpenPool(endpoints []string, n int) (*Pool, error) {
 
 // Client returns the i-th client, round robin.
 func (p *Pool) Client(i int) *clientv3.Client { return p.clients[i%len(p.clients)] }
+
+// Len returns how many clients there are.
+func (p *Pool) Len() int { return len(p.clients) }
+
+// Endpoints returns what the pool was opened with.
+func (p *Pool) Endpoints() []string { return p.endpoints }
 
 // Close closes all clients.
 func (p *Pool) Close() {

@@ -4,8 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/cluster/clustertest"
-	"github.com/pontoon-kv/pontoon/bench/sidebyside"
 	"github.com/pontoon-kv/pontoon/bench/stat"
 )
 
@@ -14,7 +14,7 @@ import (
 func TestMeasure(t *testing.T) {
 	b := clustertest.Subject(t)
 	rep, err := Run(t.Context(), t.Output(), Options{
-		Systems: []sidebyside.System{{Kind: b.Kind, Binary: b.Path}}, Samples: 40, Ranges: 4, Dir: t.TempDir(),
+		Systems: []cluster.System{{Kind: b.Kind, Binary: b.Path}}, Probe: Probe{Samples: 40, Ranges: 4}, Dir: t.TempDir(),
 	})
 	if err != nil {
 		t.Fatal(err)

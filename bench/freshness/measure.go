@@ -13,20 +13,25 @@ import (
 	"github.com/pontoon-kv/pontoon/bench/stat"
 )
 
-// progress measures consistent reads: read R of an absent key through one
-// gateway, then progress to R on a watch through another (I1).
-func (o *Options) progress(ctx context.Context, reader, watching *clientv3.Client, step func()) (wait, total stat.Summary, err error) {
+// Progress are the waits of consistent reads.
+type Progress struct {
+	Wait  stat.Histogram // from the read's answer to progress at its revision
+	Total stat.Histogram // from the read's start
+}
+
+// MeasureProgress reads R of an absent key through one gateway, then waits for
+// progress to R on a watch through another (I1).
+func (p *Probe) MeasureProgress(ctx context.Context, to *Progress, reader, watching *clientv3.Client, step func()) error {
 	watchCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := follow(watchCtx, watching, prefix)
+	w, err := follow(watchCtx, watching, p.Prefix)
 	if err != nil {
-		return wait, total, err
+		return err
 	}
-	var waits, totals stat.Histogram
-	for range o.Samples {
-		err := o.bounded(ctx, func(ctx context.Context) error {
+	for range p.Samples {
+		err := p.bounded(ctx, func(ctx context.Context) error {
 			began := time.Now()
-			resp, err := reader.Get(ctx, absentKey, clientv3.WithLimit(1))
+			resp, err := reader.Get(ctx, p.absent(), clientv3.WithLimit(1))
 			if err != nil {
 				return err
 			}
@@ -34,70 +39,77 @@ func (o *Options) progress(ctx context.Context, reader, watching *clientv3.Clien
 			if err := w.progressTo(ctx, resp.Header.Revision); err != nil {
 				return err
 			}
-			waits.Record(time.Since(read))
-			totals.Record(time.Since(began))
+			to.Wait.Record(time.Since(read))
+			to.Total.Record(time.Since(began))
 			return nil
 		})
 		if err != nil {
-			return wait, total, fmt.Errorf("progress: %w", err)
+			return fmt.Errorf("progress: %w", err)
 		}
 		step()
 		pause(ctx, 10*time.Millisecond)
 	}
-	return waits.Summarize(0), totals.Summarize(0), nil
+	return nil
 }
 
-// crossing measures watches: the same events at a watch of their range and at
-// one of all ranges (I2).
-func (o *Options) crossing(ctx context.Context, writer, single, all *clientv3.Client, step func()) (one, cross stat.Summary, err error) {
+// Crossing are the delays of the same events at two watches.
+type Crossing struct {
+	One stat.Histogram // at the watch of their range
+	All stat.Histogram // at the watch of all ranges
+}
+
+// MeasureCrossing times the same events at a watch of their range and at one of
+// all ranges (I2).
+func (p *Probe) MeasureCrossing(ctx context.Context, to *Crossing, writer, single, all *clientv3.Client, step func()) error {
 	watchCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	wide, err := follow(watchCtx, all, prefix)
+	wide, err := follow(watchCtx, all, p.Prefix)
 	if err != nil {
-		return one, cross, err
+		return err
 	}
 	var narrow []*watcher
-	for i := range o.Ranges {
-		w, err := follow(watchCtx, single, rangePrefix(i))
+	for i := range p.Ranges {
+		w, err := follow(watchCtx, single, p.rangePrefix(i))
 		if err != nil {
-			return one, cross, err
+			return err
 		}
 		narrow = append(narrow, w)
 	}
-	var ones, crosses stat.Histogram
 	rng := rand.New(rand.NewPCG(1, 1))
-	for range o.Samples {
-		err := o.bounded(ctx, func(ctx context.Context) error {
-			i := rng.IntN(o.Ranges)
-			began := time.Now()
-			resp, err := writer.Put(ctx, rangePrefix(i)+"key", "value")
-			if err != nil {
-				return err
-			}
-			for _, pair := range []struct {
-				w *watcher
-				h *stat.Histogram
-			}{{narrow[i], &ones}, {wide, &crosses}} {
-				at, err := pair.w.arrival(ctx, resp.Header.Revision)
-				if err != nil {
-					return err
-				}
-				pair.h.Record(at.Sub(began))
-			}
-			return nil
-		})
-		if err != nil {
-			return one, cross, fmt.Errorf("watch: %w", err)
+	for range p.Samples {
+		i := rng.IntN(p.Ranges)
+		if err := p.bounded(ctx, func(ctx context.Context) error { return p.event(ctx, to, writer, i, narrow[i], wide) }); err != nil {
+			return fmt.Errorf("watch: %w", err)
 		}
 		step()
-		pause(ctx, time.Duration(float64(time.Second)/o.Rate))
+		pause(ctx, time.Duration(float64(time.Second)/p.Rate))
 	}
-	return ones.Summarize(0), crosses.Summarize(0), nil
+	return nil
+}
+
+// event writes to one range and times the event at both watches.
+func (p *Probe) event(ctx context.Context, to *Crossing, writer *clientv3.Client, i int, narrow, wide *watcher) error {
+	began := time.Now()
+	resp, err := writer.Put(ctx, p.rangePrefix(i)+"key", "value")
+	if err != nil {
+		return err
+	}
+	for _, pair := range []struct {
+		w *watcher
+		h *stat.Histogram
+	}{{narrow, &to.One}, {wide, &to.All}} {
+		at, err := pair.w.arrival(ctx, resp.Header.Revision)
+		if err != nil {
+			return err
+		}
+		pair.h.Record(at.Sub(began))
+	}
+	return nil
 }
 
 // bounded gives one sample its time (I3).
-func (o *Options) bounded(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, o.Wait)
+func (p *Probe) bounded(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, p.Wait)
 	defer cancel()
 	return f(ctx)
 }
@@ -109,13 +121,13 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// writeElsewhere keeps revisions running until stopped.
-func (o *Options) writeElsewhere(ctx context.Context, c *clientv3.Client) (stop func() error) {
+// WriteElsewhere keeps revisions running until stopped.
+func (p *Probe) WriteElsewhere(ctx context.Context, c *clientv3.Client) (stop func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	var failure error
 	wg.Go(func() {
-		tick := time.NewTicker(time.Duration(float64(time.Second) / o.Rate))
+		tick := time.NewTicker(time.Duration(float64(time.Second) / p.Rate))
 		defer tick.Stop()
 		for {
 			select {
@@ -123,7 +135,7 @@ func (o *Options) writeElsewhere(ctx context.Context, c *clientv3.Client) (stop 
 				return
 			case <-tick.C:
 			}
-			if _, err := c.Put(ctx, elsewhere, "value"); err != nil && ctx.Err() == nil {
+			if _, err := c.Put(ctx, p.elsewhere(), "value"); err != nil && ctx.Err() == nil {
 				failure = errors.Join(failure, fmt.Errorf("write elsewhere: %w", err))
 				return
 			}

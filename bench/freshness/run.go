@@ -11,7 +11,6 @@ import (
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/dial"
-	"github.com/pontoon-kv/pontoon/bench/sidebyside"
 	"github.com/pontoon-kv/pontoon/bench/stat"
 )
 
@@ -72,7 +71,7 @@ func Run(ctx context.Context, out io.Writer, o Options) (*Report, error) {
 	for i, s := range o.Systems {
 		res, err := o.measure(ctx, s, filepath.Join(o.Dir, fmt.Sprintf("s%d", i)), func() {
 			done++
-			o.Progress("freshness", done, total)
+			o.Show("freshness", done, total)
 		})
 		if err != nil {
 			return rep, fmt.Errorf("%s: %w", s.Kind, err)
@@ -82,7 +81,7 @@ func Run(ctx context.Context, out io.Writer, o Options) (*Report, error) {
 	return rep, o.limits(rep.Results[0])
 }
 
-func (o *Options) measure(ctx context.Context, s sidebyside.System, dir string, step func()) (res Result, err error) {
+func (o *Options) measure(ctx context.Context, s cluster.System, dir string, step func()) (res Result, err error) {
 	res.Kind = s.Kind
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return res, err
@@ -92,7 +91,7 @@ func (o *Options) measure(ctx context.Context, s sidebyside.System, dir string, 
 		return res, err
 	}
 	defer c.Close()
-	if err := c.Split(ctx, splitKeys(o.Ranges)...); err != nil {
+	if err := c.Split(ctx, o.SplitKeys()...); err != nil {
 		return res, err
 	}
 	pool, err := dial.OpenPool(c.Endpoints(), 2*len(c.Endpoints())) // client i is at gateway i mod n
@@ -100,14 +99,19 @@ func (o *Options) measure(ctx context.Context, s sidebyside.System, dir string, 
 		return res, err
 	}
 	defer pool.Close()
-	stop := o.writeElsewhere(ctx, pool.Client(0))
-	if res.ProgressWait, res.ProgressTotal, err = o.progress(ctx, pool.Client(1), pool.Client(2), step); err == nil {
-		res.OneRange, res.AllRanges, err = o.crossing(ctx, pool.Client(0), pool.Client(1), pool.Client(1+o.Nodes), step)
+	var progress Progress
+	var crossing, quiet Crossing
+	stop := o.WriteElsewhere(ctx, pool.Client(0))
+	if err = o.MeasureProgress(ctx, &progress, pool.Client(1), pool.Client(2), step); err == nil {
+		err = o.MeasureCrossing(ctx, &crossing, pool.Client(0), pool.Client(1), pool.Client(1+o.Nodes), step)
 	}
 	if err = errors.Join(err, stop()); err != nil {
 		return res, err
 	}
-	res.OneRangeQuiet, res.AllRangesQuiet, err = o.crossing(ctx, pool.Client(0), pool.Client(1), pool.Client(1+o.Nodes), step)
+	err = o.MeasureCrossing(ctx, &quiet, pool.Client(0), pool.Client(1), pool.Client(1+o.Nodes), step)
+	res.ProgressWait, res.ProgressTotal = progress.Wait.Summarize(0), progress.Total.Summarize(0)
+	res.OneRange, res.AllRanges = crossing.One.Summarize(0), crossing.All.Summarize(0)
+	res.OneRangeQuiet, res.AllRangesQuiet = quiet.One.Summarize(0), quiet.All.Summarize(0)
 	return res, err
 }
 

@@ -123,7 +123,7 @@ func (inf *informer) change(ev *clientv3.Event, now int64) error {
 	if err != nil {
 		return err
 	}
-	inf.l.tally.record("watch event", time.Duration(now-v.sent))
+	inf.l.tally.record(watchEvent, time.Duration(now-v.sent))
 	inf.cache[key] = cached{ev.Kv.ModRevision, v.attempt}
 	return nil
 }

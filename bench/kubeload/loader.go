@@ -126,7 +126,7 @@ func (l *Loader) grant(ctx context.Context) error {
 
 // Churn changes, reads and lists objects for a time, as a running cluster does.
 func (l *Loader) Churn(ctx context.Context, length time.Duration) error {
-	defer l.tally.enter("3 churn")()
+	defer l.tally.enter(churnPhase)()
 	churning, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -139,7 +139,7 @@ func (l *Loader) Churn(ctx context.Context, length time.Duration) error {
 // ChurnUntil changes, reads and lists objects until ctx ends. Requests under way
 // are finished then, not cut.
 func (l *Loader) ChurnUntil(ctx context.Context) {
-	defer l.tally.enter("3 churn")()
+	defer l.tally.enter(churnPhase)()
 	var wg sync.WaitGroup
 	l.churn(context.WithoutCancel(ctx), ctx, &wg)
 	wg.Wait()

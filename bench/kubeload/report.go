@@ -12,6 +12,12 @@ import (
 	"github.com/pontoon-kv/pontoon/bench/stat"
 )
 
+// Names in a report that code refers to.
+const (
+	churnPhase = "3 churn"
+	watchEvent = "watch event"
+)
+
 // Report is the outcome of a load.
 type Report struct {
 	Seed            uint64                             `json:"seed"`
@@ -132,4 +138,18 @@ func (t *tally) snapshot() *Report {
 		}
 	}
 	return &r
+}
+
+// Requests returns the latencies of all requests of the churn phase so far,
+// whatever they did. Events that informers got are none.
+func (l *Loader) Requests() *stat.Histogram {
+	l.tally.mu.Lock()
+	defer l.tally.mu.Unlock()
+	all := &stat.Histogram{}
+	for op, h := range l.tally.latency[churnPhase] {
+		if op != watchEvent {
+			all.Merge(h)
+		}
+	}
+	return all
 }
