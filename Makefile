@@ -21,6 +21,8 @@ RANGES   ?= 10000
 KEYS     ?= 1000000
 SCALEOUT ?=
 FLOOR    ?= 0.7
+WORKLOADS ?=
+BENCHFLAGS ?=
 RUN      ?= .
 PACKAGES ?= common
 FILES    ?=
@@ -63,6 +65,10 @@ fix: ## rewrite formatting
 .PHONY: etcd
 etcd: ## build real etcd, etcdctl and etcdutl 3.7.3 into bin/
 	cd $(ORACLE) && $(GO) build -o ../../bin/etcd ./cmd/etcd && $(GO) build -o ../../bin/etcdctl ./cmd/etcdctl && $(GO) build -o ../../bin/etcdutl ./cmd/etcdutl
+
+.PHONY: bin/etcd
+bin/etcd:
+	cd $(ORACLE) && $(GO) build -o ../../bin/etcd ./cmd/etcd
 
 .PHONY: diff
 diff: build ## differential test against real etcd: OPS= SEED= NODES= SPLITS= MERGES= MOVES= TRANSFERS=
@@ -126,7 +132,19 @@ sim-placement: ## placement of 100 nodes and 10,000 ranges in virtual time: grow
 	set -o pipefail; $(GO) test -count=1 -v ./placement/simulation | grep -v '^=== RUN'
 
 .PHONY: bench
-bench: build etcd ## throughput and latency beside real etcd on this machine: ROUNDS= FLOOR=
+bench: build bin/etcd ## everything beside real etcd, with a report in bench/results (an hour or two): WORKLOADS= BENCHFLAGS=
+	$(BIN) bench run --etcd bin/etcd $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(BENCHFLAGS)
+
+.PHONY: bench-quick
+bench-quick: build bin/etcd ## the same in minutes: fewer workloads, smaller, short windows
+	$(BIN) bench run --quick --etcd bin/etcd $(if $(WORKLOADS),--workloads $(WORKLOADS)) $(BENCHFLAGS)
+
+.PHONY: bench-check
+bench-check: build ## compare two results of bench, fail at a regression beyond noise: A=before B=after
+	$(BIN) bench check --before $(A) --after $(B)
+
+.PHONY: bench-compare
+bench-compare: build bin/etcd ## puts and gets beside real etcd, and how long consistent lists wait: ROUNDS= FLOOR=
 	$(BIN) bench compare --etcd bin/etcd --rounds $(ROUNDS) --floor $(FLOOR)
 	$(BIN) bench progress --etcd bin/etcd
 

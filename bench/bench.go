@@ -30,7 +30,7 @@ type Command struct {
 
 // Commands returns fresh commands.
 func Commands() []Command {
-	commands := []Command{loadCommand(), robustCommand(), compareCommand(), progressCommand(), gapsCommand(), idleCommand(),
+	commands := []Command{loadCommand(), robustCommand(), runCommand(), checkCommand(), compareCommand(), progressCommand(), gapsCommand(), idleCommand(),
 		limitsCommand(), scaleoutCommand(), restartCommand(), echoServerCommand()}
 	for _, c := range commands {
 		c.Flags.SetOutput(io.Discard) // the command line says what is wrong

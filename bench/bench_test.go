@@ -5,12 +5,14 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/pontoon-kv/pontoon/bench"
+	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/cluster/clustertest"
 	"github.com/pontoon-kv/pontoon/bench/kubeload"
 )
@@ -55,12 +57,37 @@ func TestLoadCommand(t *testing.T) {
 	}
 }
 
+// A small run of Pontoon alone from the command to its report, which is then
+// compared with itself.
+func TestRunAndCheckCommands(t *testing.T) {
+	b := clustertest.Subject(t)
+	if b.Kind != cluster.Pontoon {
+		t.Skip("bench run starts Pontoon")
+	}
+	dir := filepath.Join(t.TempDir(), "report")
+	args := []string{"--pontoon=" + b.Path, "--quick", "--alone", "--workloads=put/256B/c1,txn/cross", "--rounds=1", "--cell=200ms", "--warmup=50ms", "--out=" + dir}
+	var out, progress strings.Builder
+	if err := command(t, "run", args...).Run(t.Context(), &out, &progress); err != nil {
+		t.Fatalf("%v: %s", err, out.String())
+	}
+	md, err := os.ReadFile(filepath.Join(dir, "report.md"))
+	if err != nil || !strings.Contains(string(md), "| put/256B/c1 | put |") || !strings.Contains(string(md), "| txn/cross/c64 | txn |") {
+		t.Errorf("%v, %s", err, md)
+	}
+	out.Reset()
+	if err := command(t, "check", "--before="+dir, "--after="+filepath.Join(dir, "raw.json")).Run(t.Context(), &out, &progress); err != nil || !strings.Contains(out.String(), " 0 changed") {
+		t.Errorf("%v, %s", err, out.String())
+	}
+}
+
 func TestCommandsRefuseBadFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"load", "--output=xml"}, {"load", "--shape=other"}, {"load", "--page-size=-1"},
 		{"robust", "--output=xml"}, {"robust", "--system=other"}, {"robust", "--keys=1"}, {"robust", "--pontoon=/does/not/exist"},
 		{"compare", "--output=xml"}, {"compare", "--etcd=/does/not/exist"}, {"compare", "--keys=3"},
 		{"progress", "--output=xml"}, {"progress", "--samples=-1"},
+		{"run", "--output=xml"}, {"run", "--workloads=nothing", "--alone"}, {"run", "--etcd=/does/not/exist"}, {"run", "--beside-endpoints=x"},
+		{"run", "--endpoints=127.0.0.1:1", "--profile=p"}, {"check"}, {"check", "--before=/does/not/exist", "--after=/does/not/exist"},
 		{"gaps", "--output=xml"}, {"gaps", "--nodes=1"}, {"robust", "--mode=other"}, {"robust", "--mode=net", "--system=etcd"},
 	} {
 		var out strings.Builder

@@ -3,7 +3,9 @@
 //
 //	cmd/pontoon --> bench.Commands() --> load      kubeload    any running cluster
 //	                                     robust    robust      starts processes, kills them
-//	                                     compare   sidebyside  starts Pontoon and etcd
+//	                                     run       suite       starts Pontoon and etcd
+//	                                     check     result      compares two runs
+//	                                     compare   suite       puts and gets only
 //	                                     progress  freshness   starts Pontoon and etcd
 //	                                     gaps      gaps        starts processes, kills them
 //	                                     limits    limits      echo server, engine alone, syncs
@@ -13,6 +15,10 @@
 //	                      cluster (processes), cut (links), cgroup (caps),
 //	                      steer (admin), dial (official clients), proc (CPU, memory),
 //	                      stat (latencies), verify (judges histories)
+//
+//	run --> suite --> workload (what clients do), measure (what servers used)
+//	          |
+//	          +--> result (values, JSON) --> report (Markdown), svg, goals
 //
 // Everything here is a black box test: it speaks to endpoints and starts
 // processes, and imports nothing of the product but the wire types of its Admin
