@@ -128,9 +128,9 @@ func elasticGroup() Group {
 func compactGroup(quick bool) Group {
 	k := newKeyspace(kvName, keys)
 	g := Group{Name: "compact", About: "as kv, overwritten many times", Nodes: 3, Splits: k.splits(ranges), Fill: k.fill(valueSize),
-		Rounds: 2, Workloads: []Workload{compaction(k, 1_000_000, valueSize, 64)}}
+		Rounds: 2, Workloads: []Workload{compaction(k, 1_000_000, valueSize, 64), defragmentation(k, valueSize, 64)}}
 	if quick {
-		g.Workloads = []Workload{compaction(k, 50_000, valueSize, 64)}
+		g.Workloads[0] = compaction(k, 50_000, valueSize, 64)
 	}
 	return g
 }

@@ -12,64 +12,90 @@ import (
 // compaction measures puts while all revisions but the last are compacted, and
 // the same puts before it, at rest.
 func compaction(k *keyspace, revisions, size, clients int) Workload {
+	name := fmt.Sprintf("compact/%d/c%d", revisions, clients)
 	return Workload{
-		Name: fmt.Sprintf("compact/%d/c%d", revisions, clients), Unit: "put", Limit: 15 * time.Minute,
+		Name: name, Unit: "put", Limit: 15 * time.Minute,
 		About: fmt.Sprintf("puts of %s while %d revisions over %d keys are compacted, until Compact(physical) returns; .../rest: the same before, at rest", sizeName(size), revisions, len(k.names)),
 		Run: func(ctx context.Context, t *Target) (*Outcome, error) {
 			if err := k.overwrite(ctx, t, revisions, size); err != nil {
 				return nil, err
 			}
-			v := newValues(t.Seed, size)
-			puts := load{clients: clients,
-				client: func(_ context.Context, _ int, c *clientv3.Client, rng *rand.Rand) (op, error) {
-					return putting(c, k.chooser(uniform, rng), v, rng), nil
-				}}
-			rest, err := t.loop(ctx, puts)
-			if err != nil {
-				return nil, err
-			}
-			return compactDuring(ctx, t, puts, rest, fmt.Sprintf("compact/%d/c%d/rest", revisions, clients))
+			return t.putsWhile(ctx, k, size, clients, name, func(ctx context.Context, c *clientv3.Client) error {
+				resp, err := c.Get(ctx, Prefix)
+				if err != nil {
+					return err
+				}
+				_, err = c.Compact(ctx, resp.Header.Revision, clientv3.WithCompactPhysical())
+				return err
+			})
 		},
 	}
 }
 
-// compactionBound is the longest window of a compaction.
-const compactionBound = 2 * time.Minute
+// defragmentation measures puts while every node in turn is told to defragment,
+// which holds etcd's nodes up and is nothing to Pontoon's.
+func defragmentation(k *keyspace, size, clients int) Workload {
+	name := fmt.Sprintf("defragment/c%d", clients)
+	return Workload{
+		Name: name, Unit: "put", Limit: 5 * time.Minute,
+		About: fmt.Sprintf("puts of %s while every node in turn defragments what was compacted; .../rest: the same before, at rest", sizeName(size)),
+		Run: func(ctx context.Context, t *Target) (*Outcome, error) {
+			return t.putsWhile(ctx, k, size, clients, name, func(ctx context.Context, c *clientv3.Client) error {
+				for _, endpoint := range t.Clients.Endpoints() {
+					if _, err := c.Defragment(ctx, endpoint); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+}
 
-// compactDuring runs the load until a compaction of everything is complete.
-func compactDuring(ctx context.Context, t *Target, puts load, rest *Outcome, restName string) (*Outcome, error) {
-	c := t.Clients.Client(0)
-	resp, err := c.Get(ctx, Prefix)
+// actionBound is the longest window of what puts are measured beside.
+const actionBound = 2 * time.Minute
+
+// putsWhile measures puts at rest, and then from the start of an action until it
+// has ended and a window at least has passed.
+func (t *Target) putsWhile(ctx context.Context, k *keyspace, size, clients int, name string, action func(context.Context, *clientv3.Client) error) (*Outcome, error) {
+	v := newValues(t.Seed, size)
+	puts := load{clients: clients,
+		client: func(_ context.Context, _ int, c *clientv3.Client, rng *rand.Rand) (op, error) {
+			return putting(c, k.chooser(uniform, rng), v, rng), nil
+		}}
+	rest, err := t.loop(ctx, puts)
 	if err != nil {
 		return nil, err
 	}
-	finished := make(chan struct{})
-	var failure error
+	ended, over := make(chan error, 1), make(chan struct{})
 	var took time.Duration
 	go func() {
-		defer close(finished)
+		defer close(over)
 		if !pause(ctx, t.Warmup, nil) { // the window begins with it
+			ended <- context.Cause(ctx)
 			return
 		}
 		began := time.Now()
-		_, failure = c.Compact(ctx, resp.Header.Revision, clientv3.WithCompactPhysical())
+		err := action(ctx, t.Clients.Client(0))
 		took = time.Since(began)
+		ended <- err
+		pause(ctx, t.Window-took, nil)
 	}()
-	puts.until, puts.window = finished, compactionBound
+	puts.until, puts.window = over, actionBound
 	out, err := t.loop(ctx, puts)
 	if err != nil {
 		return nil, err
 	}
 	select {
-	case <-finished:
+	case err := <-ended:
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 	default:
-		return nil, fmt.Errorf("compaction took longer than %v", compactionBound)
+		return nil, fmt.Errorf("%s took longer than %v", name, actionBound)
 	}
-	if failure != nil {
-		return nil, fmt.Errorf("compact: %w", failure)
-	}
-	out.Note = fmt.Sprintf("compaction took %.1f s", took.Seconds())
-	out.Aspects = append(out.Aspects, Aspect{Name: restName, Unit: "put", Elapsed: rest.Elapsed, Latency: rest.Latency})
+	out.Note = fmt.Sprintf("took %.2f s", took.Seconds())
+	out.Aspects = append(out.Aspects, Aspect{Name: name + "/rest", Unit: "put", Elapsed: rest.Elapsed, Latency: rest.Latency})
 	return out, nil
 }
 

@@ -164,7 +164,7 @@ func TestEveryWorkloadRuns(t *testing.T) {
 		put(k, uniform, 64, 4), put(k, zipf, 64, 4), put(k, hot, 64, 4), get(k, false, 4), get(k, true, 4),
 		scan(k, 100, 2), list(k, 2), count(k, 2), cas(k, 64, 4), cross(k, 64, 4), deletePrefix(64, 2),
 		grant(4), keepalive(4), revoke(k, 64, 4), attach(k, 64, 4),
-		watchLatency(p), consistentList(p), fanout(k, 64, 20), elastic(k, 64, 4), compaction(k, 1000, 64, 4), kubernetes(100, 4),
+		watchLatency(p), consistentList(p), fanout(k, 64, 20), elastic(k, 64, 4), compaction(k, 1000, 64, 4), defragmentation(k, 64, 4), kubernetes(100, 4),
 	} {
 		meter := &noMeter{}
 		target.Meter = meter
