@@ -78,6 +78,13 @@ func TestRunAndCheckCommands(t *testing.T) {
 	if err := command(t, "check", "--before="+dir, "--after="+filepath.Join(dir, "raw.json")).Run(t.Context(), &out, &progress); err != nil || !strings.Contains(out.String(), " 0 changed") {
 		t.Errorf("%v, %s", err, out.String())
 	}
+	again := filepath.Join(t.TempDir(), "again")
+	if err := command(t, "render", "--result="+dir, "--out="+again).Run(t.Context(), &out, &progress); err != nil {
+		t.Fatal(err)
+	}
+	if rendered, err := os.ReadFile(filepath.Join(again, "report.md")); err != nil || string(rendered) != string(md) {
+		t.Errorf("%v, rendered anew it differs:\n%s", err, rendered)
+	}
 }
 
 func TestCommandsRefuseBadFlags(t *testing.T) {
@@ -87,7 +94,7 @@ func TestCommandsRefuseBadFlags(t *testing.T) {
 		{"compare", "--output=xml"}, {"compare", "--etcd=/does/not/exist"}, {"compare", "--keys=3"},
 		{"progress", "--output=xml"}, {"progress", "--samples=-1"},
 		{"run", "--output=xml"}, {"run", "--workloads=nothing", "--alone"}, {"run", "--etcd=/does/not/exist"}, {"run", "--beside-endpoints=x"},
-		{"run", "--endpoints=127.0.0.1:1", "--profile=p"}, {"check"}, {"check", "--before=/does/not/exist", "--after=/does/not/exist"},
+		{"run", "--endpoints=127.0.0.1:1", "--profile=p"}, {"check"}, {"render", "--out=x"}, {"render"}, {"check", "--before=/does/not/exist", "--after=/does/not/exist"},
 		{"gaps", "--output=xml"}, {"gaps", "--nodes=1"}, {"robust", "--mode=other"}, {"robust", "--mode=net", "--system=etcd"},
 	} {
 		var out strings.Builder

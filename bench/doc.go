@@ -5,6 +5,7 @@
 //	                                     robust    robust      starts processes, kills them
 //	                                     run       suite       starts Pontoon and etcd
 //	                                     check     result      compares two runs
+//	                                     render    report      writes a report again
 //	                                     compare   suite       puts and gets only
 //	                                     progress  freshness   starts Pontoon and etcd
 //	                                     gaps      gaps        starts processes, kills them

@@ -126,19 +126,13 @@ type finished struct {
 
 // run measures and writes the report, also of a run that ended early.
 func (f *runFlags) run(ctx context.Context, out io.Writer, o suite.Options) (*finished, error) {
+	o.Keep = f.write
 	run, err := suite.Run(ctx, out, o)
 	if run == nil || len(run.Samples)+len(run.Sections) == 0 {
 		return nil, err
 	}
-	if len(f.endpoints) == 0 {
-		commitHere(&run.Subject.Build)
-	}
-	dir := f.out
-	if dir == "" {
-		dir = filepath.Join("bench", "results", defaultName(run))
-	}
-	done := &finished{run, filepath.Join(dir, benchreport.Report)}
-	errs := []error{err, benchreport.Write(dir, run)}
+	errs := []error{err, f.write(run)}
+	done := &finished{run, filepath.Join(f.out, benchreport.Report)}
 	if n := len(run.Failures()); n > 0 {
 		errs = append(errs, fmt.Errorf("%d samples or sections failed, see %s", n, done.Report))
 	}
@@ -146,6 +140,17 @@ func (f *runFlags) run(ctx context.Context, out io.Writer, o suite.Options) (*fi
 		errs = append(errs, missed(run)...)
 	}
 	return done, errors.Join(errs...)
+}
+
+// write writes the report of a run as far as it is.
+func (f *runFlags) write(run *result.Run) error {
+	if len(f.endpoints) == 0 {
+		commitHere(&run.Subject.Build)
+	}
+	if f.out == "" {
+		f.out = filepath.Join("bench", "results", defaultName(run))
+	}
+	return benchreport.Write(f.out, run)
 }
 
 // commitHere asks git for the commit of the working directory, for binaries

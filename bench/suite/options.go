@@ -60,6 +60,9 @@ type Options struct {
 	Logger   *slog.Logger
 	Progress func(phase string, done, total int)
 	Command  string // that was typed, for the report
+	// Keep is given the run as far as it is, after every cluster: what ends a run
+	// of hours should not take all of it along. May be nil.
+	Keep func(*result.Run) error
 }
 
 func (o *Options) complete() error {
@@ -94,6 +97,9 @@ func (o *Options) complete() error {
 	}
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
+	}
+	if o.Keep == nil {
+		o.Keep = func(*result.Run) error { return nil }
 	}
 	if err := o.selectNames(); err != nil {
 		return err

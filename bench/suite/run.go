@@ -108,7 +108,7 @@ func (r *runner) step(ctx context.Context, s step) error {
 		r.tell(found)
 	}
 	if s.close {
-		return r.closeOne(ctx, s.system)
+		return errors.Join(r.closeOne(ctx, s.system), r.o.Keep(r.run))
 	}
 	return nil
 }

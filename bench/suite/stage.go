@@ -31,24 +31,26 @@ type stage struct {
 const fillTime = 5 * time.Minute
 
 // open starts a system for a group and fills it.
-func (o *Options) open(ctx context.Context, s *System, g *workload.Group, dir string, profiled bool) (st *stage, err error) {
+func (o *Options) open(ctx context.Context, s *System, g *workload.Group, dir string, profiled bool) (*stage, error) {
 	ctx, cancel := context.WithTimeout(ctx, fillTime)
 	defer cancel()
-	st = &stage{dir: dir}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, st.close(context.WithoutCancel(ctx)))
-		}
-	}()
+	st := &stage{dir: dir}
+	if err := o.prepare(ctx, s, g, st, profiled); err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare: %w", err), st.close(context.WithoutCancel(ctx)))
+	}
+	return st, nil
+}
+
+func (o *Options) prepare(ctx context.Context, s *System, g *workload.Group, st *stage, profiled bool) (err error) {
 	endpoints := s.Endpoints
 	if !s.foreign() {
 		if err := o.start(ctx, s, g, st, profiled); err != nil {
-			return nil, err
+			return err
 		}
 		endpoints = st.cluster.Endpoints()
 	}
 	if st.pool, err = dial.OpenPool(endpoints, o.Connections); err != nil {
-		return nil, err
+		return err
 	}
 	st.target = &workload.Target{Clients: st.pool, Window: o.Window, Warmup: o.Warmup, Seed: o.Seed, Meter: st.meter}
 	if st.steer != nil {
@@ -56,15 +58,13 @@ func (o *Options) open(ctx context.Context, s *System, g *workload.Group, dir st
 	}
 	if s.foreign() {
 		if err := st.wipe(ctx); err != nil { // of a run that ended early
-			return nil, err
+			return err
 		}
 	}
-	if g.Fill != nil {
-		if err := g.Fill(ctx, st.target); err != nil {
-			return nil, err
-		}
+	if g.Fill == nil {
+		return nil
 	}
-	return st, nil
+	return g.Fill(ctx, st.target)
 }
 
 // start starts processes, and splits where there are ranges.

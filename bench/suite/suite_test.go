@@ -127,20 +127,23 @@ func TestRunAgainstItself(t *testing.T) {
 	last := group.Workloads[0]
 	last.Name = "after"
 	group.Workloads = append(group.Workloads, last)
-	profiles := t.TempDir()
+	profiles, kept := t.TempDir(), 0
+	unfilled := workload.Group{Name: "unfilled", Nodes: 1, Workloads: []workload.Workload{{Name: "never"}},
+		Fill: func(context.Context, *workload.Target) error { return errors.New("no room") }}
 	run, err := Run(t.Context(), t.Output(), Options{
 		Subject: System{Name: "one", System: self}, Baseline: &System{Name: "two", System: self},
-		Groups: []workload.Group{group}, Sections: []Section{note{errors.New("half of it")}},
+		Groups: []workload.Group{group, unfilled}, Sections: []Section{note{errors.New("half of it")}},
+		Keep:   func(r *result.Run) error { kept = len(r.Samples); return nil },
 		Rounds: 1, Window: 200 * time.Millisecond, Warmup: 50 * time.Millisecond, Connections: 3, Dir: t.TempDir(), ProfileDir: profiles,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(run.Samples) != 8 || len(run.Failures()) != 3 || run.Sections[0].Failure != "half of it" || run.Sections[0].Figures["x"] != 1 {
+	if len(run.Samples) != 10 || kept != 10 || len(run.Failures()) != 5 || run.Sections[0].Failure != "half of it" || run.Sections[0].Figures["x"] != 1 {
 		t.Fatalf("%d samples, failures %q, %+v", len(run.Samples), run.Failures(), run.Sections)
 	}
 	for _, s := range run.Samples {
-		if s.Workload == "fails" {
+		if s.Workload == "fails" || s.Workload == "never" {
 			continue
 		}
 		for _, m := range []result.Metric{result.Throughput, result.P50, result.CPU, result.Allocated, result.Resident, result.Disk, result.Servers} {
