@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"bytes"
+	"os"
 	"regexp"
 	"runtime"
 	"testing"
@@ -9,14 +10,14 @@ import (
 	"github.com/pontoon-kv/pontoon/sim/runner"
 )
 
-// seedsInTest is how many seeds every run of the tests goes through.
+// seedsInTest is how many seeds a run of this test goes through.
 const seedsInTest = 100
 
 // build builds the simulation once for all tests here.
 func build(t *testing.T) *runner.Binary {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("builds the standard library and runs whole clusters")
+	if os.Getenv("PONTOON_SIM") == "" {
+		t.Skip("builds the standard library and runs whole clusters: PONTOON_SIM=1")
 	}
 	b, err := runner.Build(t.Context(), t.TempDir())
 	if err != nil {
