@@ -50,7 +50,10 @@ func (o *Options) measure(ctx context.Context, out io.Writer, s system) (got Sys
 		}
 	}()
 	began := time.Now()
-	if err := errors.Join(o.fill(ctx, c), o.count(ctx, c)); err != nil {
+	if err := o.fill(ctx, c); err != nil {
+		return got, err
+	}
+	if err := o.count(ctx, c); err != nil {
 		return got, err
 	}
 	got.FillSeconds = time.Since(began).Seconds()
