@@ -128,7 +128,7 @@ restart: build etcd ## from kill -9 of all nodes to the first read, and memory t
 
 .PHONY: sim-saturation
 sim-saturation: ## what bounds the writes of up to 100 nodes, in virtual time: SCALEOUT=report.json
-	set -o pipefail; $(GO) test -count=1 -v ./placement/saturation -args -scaleout '$(if $(SCALEOUT),$(abspath $(SCALEOUT)))' | grep -v '^=== RUN'
+	set -o pipefail; $(GO) test -count=1 -v ./placement/saturation -args -full -scaleout '$(if $(SCALEOUT),$(abspath $(SCALEOUT)))' | grep -v '^=== RUN'
 
 .PHONY: sim-placement
 sim-placement: ## placement of 100 nodes and 10,000 ranges in virtual time: grow, death, drain, hot ranges, zones
