@@ -23,7 +23,7 @@ const damageFile = "DAMAGED"
 const remedy = "what is damaged is never served. Look for the cause (disk, memory) before the machine is used again. " +
 	"In a cluster, have the other nodes build it again: `pontoon node remove NAME --force` at one of them, " +
 	"move the data directory away, start this node with --join. A single node is restored from a backup. " +
-	"`pontoon debug verify --data-dir DIR` shows all that is damaged; docs/operations.md has the steps"
+	"docs/operations.md has the steps"
 
 // DamagedError refuses to go on with a damaged data directory.
 type DamagedError struct {
