@@ -56,7 +56,7 @@ func TestLaws(t *testing.T) {
 	if again := Run(s, dear); again != o {
 		t.Errorf("%v, then %v", o, again)
 	}
-	// Placement takes its share of the root's CPU: 10 s for every 10 s.
+	// Placement takes its share of the root's CPU: 5 s of every 10 s.
 	idle := Run(setup(3, 1_000_000, 1), Costs{Put: time.Millisecond, Plan: 5 * time.Microsecond})
 	within(t, "placement", idle.Placing, 0.5, 0.01)
 	// Peers cost what they cost.
