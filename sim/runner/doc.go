@@ -10,11 +10,11 @@
 // ends. So the binary is built with a runtime of which a few lines are other ones:
 // what it draws within a bubble comes from one sequence, no goroutine is preempted,
 // and waiting for a mutex counts as waiting. With one processor and a garbage
-// collector that stops the world nothing is left to chance.
+// collector that stops the world nothing should be left to chance.
 //
 // Invariants:
 //
-//	I1 A seed has one history: the same binary, seed and number of steps give the
-//	   same run, to the last log line (TestExact).
+//	I1 A seed is to have one history: the same binary, seed and number of steps
+//	   give the same run, to the last log line (TestSeeds/exact).
 //	I2 A patch that does not fit the toolchain is an error, never skipped.
 package runner
