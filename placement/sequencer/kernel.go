@@ -117,17 +117,19 @@ func (k *Kernel) Ask(now time.Time, ticket Ticket, ask *pontoonpb.SequenceAsk) O
 		return out
 	}
 	s := k.sessions.of(proto.NodeID(ask.Node), ask.Boot)
-	if ask.Sequence <= s.last {
-		// A repeat (P7). One that is too old, or still waits, is a message that
-		// its sender gave up on: it has asked again since.
+	if ask.Sequence <= s.last { // a repeat (P7)
 		if r, ok := s.repeat(ask.Sequence); ok {
 			out.Answers = []Answer{{Ticket: ticket, Reply: r, Term: k.term}}
-		} else if !k.rebind(s, ticket, ask) {
-			out.Answers = []Answer{refuse(ticket, ask)}
+			return out
 		}
-		return out
+		if k.rebind(s, ticket, ask) {
+			return out
+		}
+		// It came before this node led and was refused, the one behind it came after.
+		// Its sender goes on with nothing else before this is answered. If it does not
+		// wait any more, the numbers are lost (P10).
 	}
-	s.last = ask.Sequence
+	s.last = max(s.last, ask.Sequence)
 	if s.waiting > 0 || !k.servable(ask) {
 		s.waiting++
 		k.queue = append(k.queue, queued{ticket, ask, s})
