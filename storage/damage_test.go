@@ -40,7 +40,7 @@ func (img diskImage) disk(t testing.TB) *FS {
 	for name, b := range img {
 		f, err := fs.Create(path.Join("data", name), vfs.WriteCategoryUnspecified)
 		check(t, err)
-		_, err = f.Write(b)
+		_, err = f.Write(bytes.Clone(b)) // with the race detector what is written is overwritten
 		check(t, errors.Join(err, f.Close()))
 	}
 	return fs
