@@ -24,7 +24,6 @@ var mayImport = map[string][]string{
 	"leasesvc":  {"proto"},
 	"node":      {"proto", "storage", "rangeraft", "placement", "router", "watchmux", "leasesvc"},
 	"bench":     {"proto"},
-	"sim":       {"proto", "storage", "node", "bench"},
 	"cmd":       {"proto", "storage", "node", "bench"},
 	"deploy":    {},
 	"docs":      {},
