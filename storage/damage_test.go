@@ -233,7 +233,7 @@ func TestDamageAfterCrash(t *testing.T) {
 	fs := NewMemFS()
 	e := openFS(t, fs)
 	acked := writeAcknowledged(t, e)
-	img := imageOf(t, fs) // as a killed process leaves it
+	img := imageOf(t, fs.CrashClone(100, 1)) // as a killed process leaves it, at one moment
 	check(t, e.Close())
 	newest := ""
 	for name := range img {

@@ -3,6 +3,7 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -135,7 +136,7 @@ func newLayout(name string, o Options, c *Cluster) (layout, error) {
 		}
 		l.dir, c.removeDir = dir, dir
 	}
-	ports, err := freePorts(2 * o.Nodes)
+	ports, err := FreePorts(2 * o.Nodes)
 	if err != nil {
 		return l, err
 	}
@@ -148,15 +149,24 @@ func newLayout(name string, o Options, c *Cluster) (layout, error) {
 	return l, nil
 }
 
-func freePorts(n int) ([]int, error) {
+// Ports come from a span that no system uses for outgoing connections: they are
+// used some time after they were found free.
+const firstPort, lastPort = 20000, 32000
+
+// FreePorts returns ports of the loopback interface that nobody listens at.
+func FreePorts(n int) ([]int, error) {
 	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for tries := 0; len(ports) < n; tries++ {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			return nil, err
+			if tries > 1000 {
+				return nil, err
+			}
+			continue
 		}
 		defer l.Close() // all stay open until every port is chosen
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		ports = append(ports, port)
 	}
 	return ports, nil
 }

@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,13 +104,12 @@ func binaries(t *testing.T) string {
 // ports maps the transcript's ports to free ones, and back.
 func ports(t *testing.T) (there, back *strings.Replacer) {
 	var to, from []string
-	for _, p := range shown {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // all stay open until every port is chosen
-		_, free, _ := net.SplitHostPort(l.Addr().String())
+	chosen, err := cluster.FreePorts(len(shown))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range shown {
+		free := strconv.Itoa(chosen[i])
 		to = append(to, "127.0.0.1:"+p, "127.0.0.1:"+free)
 		from = append(from, "127.0.0.1:"+free, "127.0.0.1:"+p)
 	}
