@@ -230,7 +230,7 @@ func TestDamageAfterCleanStop(t *testing.T) {
 
 // The same holds after a crash, but for the very end of the newest log.
 func TestDamageAfterCrash(t *testing.T) {
-	fs := NewMemFS()
+	fs := NewCrashableMemFS()
 	e := openFS(t, fs)
 	acked := writeAcknowledged(t, e)
 	img := imageOf(t, fs.CrashClone(100, 1)) // as a killed process leaves it, at one moment
