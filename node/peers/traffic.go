@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
 	grpcpeer "google.golang.org/grpc/peer"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -92,15 +93,22 @@ func (t *Traffic) forget(id proto.NodeID) {
 	t.roundTrip.DeleteLabelValues(l)
 }
 
-// dialed counts what passes over a connection to a node.
-func (t *Traffic) dialed(raw net.Conn, to proto.NodeID) net.Conn {
-	setUserTimeout(raw)
+// dialed counts what passes over connections to a node.
+func (t *Traffic) dialed(to proto.NodeID) []grpc.DialOption {
 	if t == nil || to == 0 {
-		return raw
+		return nil
 	}
-	c := &conn{Conn: raw, traffic: t, dialed: true}
-	c.belongs(to)
-	return c
+	return []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		var d net.Dialer
+		raw, err := d.DialContext(ctx, "tcp", addr)
+		if err != nil {
+			return nil, err
+		}
+		setUserTimeout(raw)
+		c := &conn{Conn: raw, traffic: t, dialed: true}
+		c.belongs(to)
+		return c, nil
+	})}
 }
 
 // Listener counts what passes over accepted connections, from the moment that
