@@ -14,7 +14,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/dial"
-	"github.com/pontoon-kv/pontoon/bench/measure"
+	"github.com/pontoon-kv/pontoon/bench/proc"
 	"github.com/pontoon-kv/pontoon/bench/steer"
 )
 
@@ -48,7 +48,7 @@ type run struct {
 	c     *cluster.Cluster
 	out   io.Writer
 	rep   *Report
-	empty []measure.Process
+	empty []proc.Process
 	steer *steer.Client
 	turn  atomic.Uint64
 }

@@ -9,26 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-func TestParseProcess(t *testing.T) {
-	cpu, resident, err := parseStat("42 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 300 40 0 0 20 0 1 0 5 6 7 8")
-	if err != nil || cpu != 3400*time.Millisecond || resident != 7*int64(os.Getpagesize()) {
-		t.Errorf("%v, %d, %v", cpu, resident, err)
-	}
-	for _, bad := range []string{"", "42 (short) S 1", "42 (x) S 1 2 3 4 5 6 7 8 9 10 many 40 0 0 20 0 1 0 5 6 7 8"} {
-		if _, _, err := parseStat(bad); err == nil {
-			t.Errorf("%q accepted", bad)
-		}
-	}
-	written, err := parseWritten("rchar: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 7\n")
-	if err != nil || written != 4096 {
-		t.Errorf("%d, %v", written, err)
-	}
-	if _, err := parseWritten("rchar: 1\n"); err == nil {
-		t.Error("no write_bytes accepted")
-	}
-}
+	"github.com/pontoon-kv/pontoon/bench/proc"
+)
 
 func TestSums(t *testing.T) {
 	const text = `# HELP a_total x
@@ -53,13 +36,13 @@ func TestDifference(t *testing.T) {
 		return map[string]float64{names[0]: v, names[1]: 10 * v, allocated: 100 * v}
 	}
 	a := reading{
-		processes: []Process{{CPU: time.Second, Resident: 1, Written: 10}, {CPU: 2 * time.Second, Resident: 2, Written: 20}},
-		self:      Process{CPU: time.Second}, clock: clock{total: 1000, idle: 500},
+		processes: []proc.Process{{CPU: time.Second, Resident: 1, Written: 10}, {CPU: 2 * time.Second, Resident: 2, Written: 20}},
+		self:      proc.Process{CPU: time.Second}, clock: proc.Machine{Total: 10 * time.Second, Idle: 5 * time.Second},
 		metrics: []map[string]float64{metrics(1), metrics(2)},
 	}
 	b := reading{
-		processes: []Process{{CPU: 3 * time.Second, Resident: 3, Written: 110}, {CPU: 4 * time.Second, Resident: 4, Written: 220}},
-		self:      Process{CPU: 3 * time.Second}, clock: clock{total: 2000, idle: 600, interrupts: 100},
+		processes: []proc.Process{{CPU: 3 * time.Second, Resident: 3, Written: 110}, {CPU: 4 * time.Second, Resident: 4, Written: 220}},
+		self:      proc.Process{CPU: 3 * time.Second}, clock: proc.Machine{Total: 20 * time.Second, Idle: 6 * time.Second, Interrupts: time.Second},
 		metrics: []map[string]float64{metrics(4), metrics(6)},
 	}
 	u := m.difference(a, b)

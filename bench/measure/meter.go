@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pontoon-kv/pontoon/bench/proc"
 )
 
 // Server is one process to measure.
@@ -48,9 +50,9 @@ func NewMeter(kind string, servers []Server) *Meter {
 
 // reading is the counters at one time.
 type reading struct {
-	processes []Process
-	self      Process
-	clock     clock
+	processes []proc.Process
+	self      proc.Process
+	clock     proc.Machine
 	metrics   []map[string]float64
 }
 
@@ -104,13 +106,13 @@ func (m *Meter) kernel(r *reading) (err error) {
 	r.processes = nil
 	var errs []error
 	for _, s := range m.servers {
-		p, err := ReadProcess(s.Pid)
+		p, err := proc.Read(s.Pid)
 		errs = append(errs, err)
 		r.processes = append(r.processes, p)
 	}
-	r.self, err = ReadProcess(os.Getpid())
+	r.self, err = proc.Read(os.Getpid())
 	errs = append(errs, err)
-	r.clock, err = readClock()
+	r.clock, err = proc.ReadMachine()
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return fmt.Errorf("measure: %w", err)
 	}
@@ -141,10 +143,10 @@ func (m *Meter) difference(a, b reading) (u Usage) {
 			u.Syncs += b.metrics[i][name] - a.metrics[i][name]
 		}
 	}
-	if total := b.clock.total - a.clock.total; total > 0 {
-		u.Servers = float64(u.CPU/clockTick) / total
-		u.Client = float64((b.self.CPU-a.self.CPU)/clockTick) / total
-		nobody := (b.clock.idle - a.clock.idle + b.clock.interrupts - a.clock.interrupts) / total
+	if total := (b.clock.Total - a.clock.Total).Seconds(); total > 0 {
+		u.Servers = u.CPU.Seconds() / total
+		u.Client = (b.self.CPU - a.self.CPU).Seconds() / total
+		nobody := (b.clock.Idle - a.clock.Idle + b.clock.Interrupts - a.clock.Interrupts).Seconds() / total
 		u.Others = max(0, 1-nobody-u.Servers-u.Client)
 	}
 	return u

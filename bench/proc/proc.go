@@ -19,6 +19,7 @@ const clockTick = 10 * time.Millisecond
 type Process struct {
 	CPU      time.Duration // user and system
 	Resident int64         // bytes of memory
+	Written  int64         // bytes that it caused to be sent to storage
 }
 
 // Read reads of one process.
@@ -31,7 +32,24 @@ func Read(pid int) (Process, error) {
 	if err != nil {
 		return p, fmt.Errorf("process %d: %w", pid, err)
 	}
+	if b, err = os.ReadFile(fmt.Sprintf("/proc/%d/io", pid)); err != nil {
+		return p, err
+	}
+	if p.Written, err = parseWritten(b); err != nil {
+		return p, fmt.Errorf("process %d: %w", pid, err)
+	}
 	return p, nil
+}
+
+// parseWritten reads write_bytes of /proc/PID/io: pages made dirty, whether
+// written back yet or not.
+func parseWritten(io []byte) (int64, error) {
+	for line := range strings.Lines(string(io)) {
+		if value, found := strings.CutPrefix(line, "write_bytes:"); found {
+			return strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		}
+	}
+	return 0, errors.New("/proc/PID/io has no write_bytes")
 }
 
 // parse reads a line of /proc/PID/stat. The name, in parentheses, may hold

@@ -12,7 +12,7 @@ func TestProcess(t *testing.T) {
 	if err != nil || p.CPU != 3400*time.Millisecond || p.Resident != 7*int64(os.Getpagesize()) {
 		t.Errorf("%+v, %v", p, err)
 	}
-	for _, bad := range []string{"", "42 (short) S 1", "42 (a) S 1 2 3 4 5 6 7 8 9 10 x 40 0 0 20 0 1 0 5 600 7 8"} {
+	for _, bad := range []string{"", "42 (short) S 1", "42 (a) S 1 2 3 4 5 6 7 8 9 10 many 40 0 0 20 0 1 0 5 600 7 8"} {
 		if _, err := parse([]byte(bad)); err == nil {
 			t.Errorf("%q accepted", bad)
 		}
@@ -22,6 +22,13 @@ func TestProcess(t *testing.T) {
 	}
 	if _, err := parseAnonymous([]byte("VmRSS: 9 kB\n")); err == nil {
 		t.Error("no figure is no error")
+	}
+	written, err := parseWritten([]byte("rchar: 1\nwrite_bytes: 4096\ncancelled_write_bytes: 7\n"))
+	if err != nil || written != 4096 {
+		t.Errorf("%d, %v", written, err)
+	}
+	if _, err := parseWritten([]byte("rchar: 1\n")); err == nil {
+		t.Error("no write_bytes accepted")
 	}
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		return // this system has none
