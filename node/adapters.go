@@ -9,6 +9,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/node/alarm"
 	"github.com/pontoon-kv/pontoon/node/api"
+	"github.com/pontoon-kv/pontoon/node/auth"
 	"github.com/pontoon-kv/pontoon/node/tracing"
 	"github.com/pontoon-kv/pontoon/placement/client"
 	"github.com/pontoon-kv/pontoon/placement/sequencer"
@@ -56,10 +57,7 @@ type routerRevisions struct{ revisions }
 
 func (r routerRevisions) ReadRevision(ctx context.Context) (router.Read, error) {
 	read, err := r.read(ctx)
-	if err == nil && proto.AuthOvertaken(ctx, read.Policy()) {
-		err = rpctypes.ErrGRPCAuthOldRevision // a change that finds nothing to change (P9)
-	}
-	return router.Read{Revision: read.Revision, Floor: read.Floor}, err
+	return router.Read{Revision: read.Revision, Floor: read.Floor}, cmp.Or(err, auth.Overtaken(ctx, read.Policy()))
 }
 
 type plainRevisions struct{ revisions }

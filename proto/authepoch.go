@@ -13,13 +13,6 @@ func WithAuthChecked(ctx context.Context, epoch uint64) context.Context {
 	return context.WithValue(ctx, authEpochKey{}, epoch)
 }
 
-// AuthOvertaken reports whether the permissions of ctx's caller were checked
-// under an older epoch than that.
-func AuthOvertaken(ctx context.Context, epoch uint64) bool {
-	checked, ok := AuthChecked(ctx)
-	return ok && checked < epoch
-}
-
 // AuthChecked returns the epoch; false: nobody's permissions matter.
 func AuthChecked(ctx context.Context) (epoch uint64, ok bool) {
 	epoch, ok = ctx.Value(authEpochKey{}).(uint64)

@@ -175,6 +175,16 @@ func write[Resp any](ctx context.Context, g *Guard, check func(context.Context, 
 	return resp, rpctypes.ErrGRPCAuthOldRevision
 }
 
+// Overtaken refuses a change whose caller was checked under an older epoch than
+// came with a read revision. A change that finds nothing to change takes no number,
+// so nobody else would compare the two (P9).
+func Overtaken(ctx context.Context, epoch uint64) error {
+	if checked, ok := proto.AuthChecked(ctx); ok && checked < epoch {
+		return rpctypes.ErrGRPCAuthOldRevision
+	}
+	return nil
+}
+
 // fetch runs what changes nothing. What it found is given away only if check
 // holds under the epoch that came with its read revision, too (I3).
 func fetch[Resp any](ctx context.Context, g *Guard, check func(context.Context, caller) error, run func(context.Context) (Resp, error)) (none Resp, err error) {
