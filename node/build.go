@@ -30,6 +30,7 @@ import (
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
 	"github.com/pontoon-kv/pontoon/rangeraft"
+	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
 	"github.com/pontoon-kv/pontoon/rangeraft/transport"
 	"github.com/pontoon-kv/pontoon/router"
 	"github.com/pontoon-kv/pontoon/router/rangecache"
@@ -42,7 +43,7 @@ const probeTimeout = 2 * time.Second
 // openStore builds the store and what it leans on.
 func (n *Node) openStore(fresh bool) (err error) {
 	n.announcer = newAnnouncer(n)
-	n.peers = peers.New(peers.Options{Self: n.members.Self, Dial: peerDial(n.peerCreds), OnRefused: n.announcer.refused, Traffic: n.traffic})
+	n.peers = peers.New(peers.Options{Self: n.members.Self, Dial: peerDial(n.peerCreds), Connect: connector(&n.cfg), OnRefused: n.announcer.refused, Traffic: n.traffic})
 	n.onClose(n.peers.Close)
 	for _, m := range n.members.Members {
 		if m.Removed {
@@ -83,7 +84,7 @@ func (n *Node) openStore(fresh bool) (err error) {
 		Sequencer: numbers{n.numbers}, LeaseHome: home, Resolver: n.sender, Lessor: n.lessor,
 		Root:      rootEvents{Server: n.sequencer, redirect: n.numbers.Redirect, self: n.members.Self, moved: func() { n.placement.Wake() }},
 		Directory: n.publisher, Peers: n.peers, Room: n.gate, Logger: n.cfg.Logger, Registerer: n.registry,
-		Fresh: fresh, DisableLeaderLease: !n.cfg.LeaderLease,
+		Fresh: fresh, DisableLeaderLease: !n.cfg.LeaderLease, Now: n.clock(),
 		TickInterval: n.cfg.HeartbeatInterval, ElectionTicks: int(n.cfg.ElectionTimeout / n.cfg.HeartbeatInterval),
 	})
 	if err != nil {
@@ -153,6 +154,14 @@ func (n *Node) buildGateway(cache *rangecache.Cache, calls *calls, home *leasesv
 	n.leaders = &leaderWatch{leader: n.rootLeader, interval: n.cfg.HeartbeatInterval}
 	n.onClose(n.leaders.close)
 	n.near = &replicas{self: n.members.Self, store: n.store, sender: n.sender, cache: cache}
+}
+
+// clock is the monotonic clock of leader leases, nil for the machine's.
+func (n *Node) clock() func() leaderlease.Nanos {
+	if n.cfg.Now == nil {
+		return nil
+	}
+	return func() leaderlease.Nanos { return leaderlease.Nanos(n.cfg.Now()) }
 }
 
 func (n *Node) header() *api.Header {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -146,7 +147,7 @@ func askAny(ctx context.Context, cfg *config.Config, addresses []string, req *po
 	if err != nil {
 		return nil, err
 	}
-	dialer := peers.New(peers.Options{Self: proto.NodeID(req.NodeId), Dial: peerDial(creds)})
+	dialer := peers.New(peers.Options{Self: proto.NodeID(req.NodeId), Dial: peerDial(creds), Connect: connector(cfg)})
 	type answer struct {
 		reply *pontoonpb.JoinReply
 		err   error
@@ -187,6 +188,14 @@ func peerDial(creds credentials.TransportCredentials) []grpc.DialOption {
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(transport.Codec())),
 		grpc.WithTransportCredentials(creds),
 	}
+}
+
+// connector is how connections to other nodes are opened, nil for the usual way.
+func connector(cfg *config.Config) func(context.Context, string) (net.Conn, error) {
+	if cfg.Network == nil {
+		return nil
+	}
+	return cfg.Network.Dial
 }
 
 // memberOf turns a member's answer into what this node begins with.

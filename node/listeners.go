@@ -21,6 +21,9 @@ var errNoMetricsCertificate = errors.New("client TLS key/cert (--cert-file, --ke
 // have them.
 func (n *Node) listen() (err error) {
 	sockets := serve.Sockets{ReusePort: n.cfg.ReusePort, ReuseAddress: n.cfg.ReuseAddress}
+	if n.cfg.Network != nil {
+		sockets.Open = n.cfg.Network.Listen
+	}
 	for _, side := range []struct {
 		to   *[]net.Listener
 		urls []string

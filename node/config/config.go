@@ -6,10 +6,12 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"strconv"
 	"time"
 
@@ -107,9 +109,20 @@ type Config struct {
 
 	Logger *slog.Logger
 
-	// FS holds the engine; nil: the operating system's. No flag sets it: it
-	// lets tests take the power away.
-	FS *storage.FS
+	// FS, Network and Now are the machine under the node; nil: the real one. No
+	// flag sets them: a simulated machine loses power, cuts links and has a clock
+	// of its own.
+	FS      *storage.FS
+	Network Network
+	Now     func() time.Duration // monotonic, counts suspended time (P4)
+}
+
+// Network carries the connections of a node.
+type Network interface {
+	// Listen opens HOST:PORT.
+	Listen(addr string) (net.Listener, error)
+	// Dial connects to HOST:PORT, or fails when ctx ends.
+	Dial(ctx context.Context, addr string) (net.Conn, error)
 }
 
 // Keepalive is what connections of clients are held to.

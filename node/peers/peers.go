@@ -15,6 +15,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net"
 	"net/url"
 	"slices"
 	"sync"
@@ -33,6 +34,8 @@ type Options struct {
 	Self proto.NodeID
 	// Dial are added to every connection (credentials, codec, tracing).
 	Dial []grpc.DialOption
+	// Connect opens a connection to HOST:PORT. Nil: over TCP.
+	Connect func(ctx context.Context, addr string) (net.Conn, error)
 	// OnRefused is called when a peer refuses this node for having been removed
 	// from the cluster. It must not block. Nil: nobody listens.
 	OnRefused func()
@@ -57,6 +60,10 @@ type peer struct {
 
 // New returns an empty set.
 func New(o Options) *Peers {
+	if o.Connect == nil {
+		var d net.Dialer
+		o.Connect = func(ctx context.Context, addr string) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) }
+	}
 	return &Peers{opts: o, peers: map[proto.NodeID]*peer{}, gone: map[proto.NodeID]bool{}}
 }
 
@@ -128,7 +135,18 @@ func (p *Peers) dial(target string, to proto.NodeID) (*grpc.ClientConn, error) {
 		grpc.WithInitialConnWindowSize(4 << 20),
 		grpc.WithReadBufferSize(128 << 10),
 		grpc.WithWriteBufferSize(128 << 10),
-	}, identify(p.opts, to), p.opts.Traffic.dialed(to), p.opts.Dial)...)
+	}, identify(p.opts, to), p.connect(to), p.opts.Dial)...)
+}
+
+// connect opens the connections to a node, and counts what passes.
+func (p *Peers) connect(to proto.NodeID) []grpc.DialOption {
+	return []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+		raw, err := p.opts.Connect(ctx, addr)
+		if err != nil {
+			return nil, err
+		}
+		return p.opts.Traffic.dialed(raw, to), nil
+	})}
 }
 
 // Up reports whether there is a connection to a node that works.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"google.golang.org/grpc"
 	grpcpeer "google.golang.org/grpc/peer"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -93,22 +92,15 @@ func (t *Traffic) forget(id proto.NodeID) {
 	t.roundTrip.DeleteLabelValues(l)
 }
 
-// dialed counts what passes over connections to a node.
-func (t *Traffic) dialed(to proto.NodeID) []grpc.DialOption {
+// dialed counts what passes over a connection to a node.
+func (t *Traffic) dialed(raw net.Conn, to proto.NodeID) net.Conn {
+	setUserTimeout(raw)
 	if t == nil || to == 0 {
-		return nil
+		return raw
 	}
-	return []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
-		var d net.Dialer
-		raw, err := d.DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return nil, err
-		}
-		setUserTimeout(raw)
-		c := &conn{Conn: raw, traffic: t, dialed: true}
-		c.belongs(to)
-		return c, nil
-	})}
+	c := &conn{Conn: raw, traffic: t, dialed: true}
+	c.belongs(to)
+	return c
 }
 
 // Listener counts what passes over accepted connections, from the moment that

@@ -20,6 +20,8 @@ type Encrypter interface {
 type Sockets struct {
 	ReusePort    bool // another process may listen on the same port
 	ReuseAddress bool // also on an address that a closed connection still holds
+	// Open opens HOST:PORT in the place of the operating system. Nil: it does.
+	Open func(addr string) (net.Listener, error)
 }
 
 // ErrNoCertificate is the refusal of a URL that wants encryption where there is none.
@@ -79,7 +81,10 @@ func listen(raw string, enc Encrypter, sockets Sockets, both bool) (net.Listener
 
 func open(u *url.URL, sockets Sockets) (net.Listener, error) {
 	if u.Scheme != "unix" && u.Scheme != "unixs" {
-		if sockets == (Sockets{}) {
+		switch {
+		case sockets.Open != nil:
+			return sockets.Open(u.Host)
+		case !sockets.ReusePort && !sockets.ReuseAddress:
 			return net.Listen("tcp", u.Host)
 		}
 		return transport.NewListenerWithOpts(u.Host, "http",
