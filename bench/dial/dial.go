@@ -2,7 +2,9 @@
 package dial
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -16,6 +18,8 @@ type Options struct {
 	Endpoints []string // host:port or URL
 	// Timeout bounds the first connection; default 5 s.
 	Timeout time.Duration
+	// Connect opens a connection to host:port. Nil: over TCP.
+	Connect func(ctx context.Context, addr string) (net.Conn, error)
 }
 
 // Open returns an official client. It reconnects quickly, since the runs that
@@ -28,6 +32,10 @@ func Open(o Options) (*clientv3.Client, error) {
 		o.Timeout = 5 * time.Second
 	}
 	retry := backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.3, Jitter: 0.2, MaxDelay: 500 * time.Millisecond}
+	dialing := []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: time.Second})}
+	if o.Connect != nil {
+		dialing = append(dialing, grpc.WithContextDialer(o.Connect))
+	}
 	c, err := clientv3.New(clientv3.Config{
 		Endpoints:             o.Endpoints,
 		DialTimeout:           o.Timeout,
@@ -37,9 +45,7 @@ func Open(o Options) (*clientv3.Client, error) {
 		BackoffJitterFraction: 0.2,
 		MaxUnaryRetries:       1,
 		Logger:                zap.NewNop(),
-		DialOptions: []grpc.DialOption{
-			grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: time.Second}),
-		},
+		DialOptions:           dialing,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("dial %v: %w", o.Endpoints, err)

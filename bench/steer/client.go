@@ -18,14 +18,16 @@ import (
 // Client sends commands to a cluster whose nodes come and go.
 type Client struct {
 	endpoints func() []string // of nodes that run, now
+	dial      []grpc.DialOption
 
 	mu    sync.Mutex
 	conns map[string]*grpc.ClientConn
 }
 
-// New returns a client; endpoints is asked at every command.
-func New(endpoints func() []string) *Client {
-	return &Client{endpoints: endpoints, conns: map[string]*grpc.ClientConn{}}
+// New returns a client; endpoints is asked at every command. dial are added to
+// its connections.
+func New(endpoints func() []string, dial ...grpc.DialOption) *Client {
+	return &Client{endpoints: endpoints, dial: dial, conns: map[string]*grpc.ClientConn{}}
 }
 
 // Close closes its connections.
@@ -46,7 +48,7 @@ func (c *Client) conn(endpoint string) (*grpc.ClientConn, error) {
 	if conn := c.conns[endpoint]; conn != nil {
 		return conn, nil
 	}
-	conn, err := grpc.NewClient(endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(endpoint, append(c.dial[:len(c.dial):len(c.dial)], grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err == nil {
 		c.conns[endpoint] = conn
 	}
