@@ -18,6 +18,7 @@
 //	                      stat (latencies), verify (judges histories)
 //
 //	run --> suite --> workload (what clients do), measure (what servers used)
+//	          |   --> chapters (limits, sequencer, scaleout, restart in the report)
 //	          |
 //	          +--> result (values, JSON) --> report (Markdown), svg, goals
 //

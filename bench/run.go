@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pontoon-kv/pontoon/bench/chapters"
 	"github.com/pontoon-kv/pontoon/bench/goals"
 	"github.com/pontoon-kv/pontoon/bench/measure"
 	benchreport "github.com/pontoon-kv/pontoon/bench/report"
@@ -110,7 +111,7 @@ func (f *runFlags) complete() error {
 		return fmt.Errorf("--beside-endpoints needs --endpoints")
 	default:
 		f.bin.fill(&f.Options)
-		f.Sections = Sections(f.Quick)
+		f.Sections = chapters.All(f.Quick)
 		if f.alone {
 			f.Baseline = nil
 		}

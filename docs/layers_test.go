@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"leasesvc":  {"proto"},
 	"node":      {"proto", "storage", "rangeraft", "placement", "router", "watchmux", "leasesvc"},
 	"bench":     {"proto"},
-	"cmd":       {"proto", "storage", "node", "bench"},
+	"cmd":       {"proto", "storage", "placement", "node", "bench"},
 	"deploy":    {},
 	"docs":      {},
 }
