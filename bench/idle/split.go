@@ -64,27 +64,9 @@ func split(ctx context.Context, c *steer.Client, n, parallel int, done func(int)
 			return err
 		}
 		if made := int(count.Load()); made >= spreadAt && made-len(level) < spreadAt {
-			if err := spread(ctx, c); err != nil {
+			if err := c.DealOut(ctx); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-// spread deals out the leaderships.
-func spread(ctx context.Context, c *steer.Client) error {
-	ranges, err := c.Ranges(ctx)
-	if err != nil {
-		return err
-	}
-	for i, r := range ranges {
-		to := r.Voters[i%len(r.Voters)]
-		if to == r.Leader || r.Root() {
-			continue
-		}
-		if err := c.TransferLeader(ctx, r.ID, to); err != nil {
-			return fmt.Errorf("leadership of range %d: %w", r.ID, err)
 		}
 	}
 	return nil

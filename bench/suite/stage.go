@@ -92,28 +92,14 @@ func (o *Options) start(ctx context.Context, s *System, g *workload.Group, st *s
 	return divide(ctx, st.steer, g.Splits)
 }
 
-// divide splits the keyspace and deals out the leaderships, as they lie in a
-// cluster that has run for a while.
+// divide splits the keyspace and deals out the leaderships.
 func divide(ctx context.Context, c *steer.Client, splits []string) error {
 	for _, key := range splits {
 		if err := c.Split(ctx, key); err != nil && !steer.AlreadySplit(err) {
 			return fmt.Errorf("split at %q: %w", key, err)
 		}
 	}
-	ranges, err := c.Ranges(ctx)
-	if err != nil {
-		return err
-	}
-	for i, r := range ranges {
-		to := r.Voters[i%len(r.Voters)]
-		if to == r.Leader || r.Root() {
-			continue
-		}
-		if err := c.TransferLeader(ctx, r.ID, to); err != nil {
-			return fmt.Errorf("leadership of range %d: %w", r.ID, err)
-		}
-	}
-	return nil
+	return c.DealOut(ctx)
 }
 
 // wipe removes the keys of a run from a cluster elsewhere.
