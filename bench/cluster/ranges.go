@@ -12,11 +12,12 @@ import (
 
 // Range is what a harness needs of `pontoon range list --output json`.
 type Range struct {
-	ID       uint64   `json:"id"`
-	Start    string   `json:"start"`
-	End      string   `json:"end"`
-	Leader   string   `json:"leader"` // node id, hexadecimal
-	Replicas []string `json:"replicas"`
+	ID         uint64   `json:"id"`
+	Start      string   `json:"start"`
+	End        string   `json:"end"`
+	Leader     string   `json:"leader"` // node id, hexadecimal
+	LeaderName string   `json:"leader_name"`
+	Replicas   []string `json:"replicas"`
 
 	LiveKeys  int64 `json:"live_keys"` // -1: not counted yet
 	SizeBytes int64 `json:"size_bytes"`

@@ -164,7 +164,7 @@ func (d *demo) show(ctx context.Context) error {
 	rows := make([][]any, len(ranges))
 	for i, r := range ranges {
 		leaders[r.Leader] = true
-		rows[i] = []any{r.ID, r.Start, r.End, r.Leader, liveText(r.LiveKeys), sizeText(r.SizeBytes)}
+		rows[i] = []any{r.ID, r.Start, r.End, r.LeaderName, liveText(r.LiveKeys), sizeText(r.SizeBytes)}
 	}
 	fmt.Fprintf(d.out, "   %d ranges, leaders on %d nodes\n", len(ranges), len(leaders))
 	return table(d.out, "ID\tSTART\tEND\tLEADER\tKEYS\tSIZE", rows)
