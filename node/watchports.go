@@ -43,11 +43,15 @@ func (r *replicas) Learn(span proto.Span, known []*pontoonpb.Descriptor) {
 }
 
 // Open implements watchmux.Feeds: the own replica first, then the others in
-// turn.
+// turn. After a turn in which none served the range may have moved to others, and
+// none be left to tell: it is looked up anew.
 func (r *replicas) Open(ctx context.Context, desc *pontoonpb.Descriptor, req *pontoonpb.FeedRequest, attempt int) (watchmux.Feed, error) {
 	order := r.nearest(desc)
 	if len(order) == 0 {
 		return nil, proto.Errorf(pontoonpb.RangeErrorCode_RANGE_NOT_FOUND, "range %d has no replicas", desc.RangeId)
+	}
+	if attempt > 0 && attempt%len(order) == 0 {
+		r.cache.Evict(desc)
 	}
 	node := order[attempt%len(order)]
 	if node == r.self {

@@ -63,6 +63,36 @@ func TestThePastIsReadElsewhereIfTheReplicaHereIsBehind_P21(t *testing.T) {
 	}
 }
 
+// A watch finds a range that left all the nodes it was seen on, when none of them
+// is there any more to tell.
+func TestFeedFindsARangeThatLeftAllNodesItWasOn(t *testing.T) {
+	t.Parallel()
+	n := single(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	now, err := n.near.Cover(ctx, keys.UserSpan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.near.cache.Evict(now[0])
+	n.near.cache.Insert(&pontoonpb.Descriptor{RangeId: now[0].RangeId, Span: now[0].Span, Generation: now[0].Generation,
+		Replicas: []*pontoonpb.Replica{{NodeId: 1 << 40}, {NodeId: 2 << 40}}})
+	for attempt := 0; ; attempt++ {
+		known, err := n.near.Cover(ctx, keys.UserSpan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := n.near.Open(ctx, known[0], &pontoonpb.FeedRequest{RangeId: known[0].RangeId, Span: keys.UserSpan.Wire(), From: 1}, attempt)
+		if err == nil {
+			f.Close()
+			return
+		}
+		if attempt == 2*len(known[0].Replicas) {
+			t.Fatalf("still asks %v: %v", known[0].Replicas, err)
+		}
+	}
+}
+
 // single starts a node on its own.
 func single(t *testing.T) *Node {
 	t.Helper()

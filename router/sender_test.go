@@ -121,6 +121,34 @@ func TestSendForgetsALeaderThatWasRemoved(t *testing.T) {
 	})
 }
 
+// TestSendFindsARangeThatLeftAllNodesItKnows: the nodes where a range was are
+// gone, and so is whoever could redirect. The directory is asked once they were
+// all tried, and once a turn while it knows nothing better.
+func TestSendFindsARangeThatLeftAllNodesItKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, "no connection")
+		old, moved := rangeAt(7, 1, "a", "z"), rangeAt(7, 9, "a", "z")
+		for i, r := range moved.Replicas {
+			r.NodeId = uint64(4 + i)
+		}
+		cache := rangecache.New(old)
+		cache.SetLeader(7, 2)
+		s := &script{desc: moved, answers: []error{down, down, down, down}}
+		op := &pontoonpb.RangeOp{Span: &pontoonpb.Span{Start: []byte("b"), End: []byte("c")}, Op: &pontoonpb.RangeOp_Write{Write: &pontoonpb.WriteOp{}}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := router.NewSender(cache, s, s).Send(ctx, op)
+		if err != nil || s.lookups != 1 || !slices.Equal(s.nodes[:4], []proto.NodeID{2, 1, 2, 3}) || s.nodes[4] < 4 {
+			t.Errorf("%v after %v, %d lookups", err, s.nodes, s.lookups)
+		}
+
+		s = &script{desc: old, answers: slices.Repeat([]error{down}, 9)}
+		if _, err := router.NewSender(rangecache.New(old), s, s).Send(t.Context(), op); err != nil || s.lookups != 3 {
+			t.Errorf("%v after %v, %d lookups", err, s.nodes, s.lookups)
+		}
+	})
+}
+
 func codeOf(err error) pontoonpb.RangeErrorCode {
 	var re *proto.RangeError
 	if errors.As(err, &re) {
