@@ -23,6 +23,15 @@ type leftFile struct {
 
 type cleanStop []leftFile
 
+// outdated reports whether the engine ran since without taking the note away, as
+// an older version does: every run has a MANIFEST of its own.
+func (c cleanStop) outdated(d files) bool {
+	noted := func(name string) bool { return slices.ContainsFunc(c, func(f leftFile) bool { return f.name == name }) }
+	return slices.ContainsFunc(d.names, func(name string) bool {
+		return strings.HasPrefix(name, "marker.manifest.") && !noted(name)
+	})
+}
+
 // survey notes how the files are now.
 func (d files) survey() (cleanStop, error) {
 	var all cleanStop

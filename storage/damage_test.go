@@ -338,6 +338,11 @@ func TestCleanStopIsNotedOnce(t *testing.T) {
 		t.Fatal("the note is there while the engine runs")
 	}
 	check(t, e.Close())
+	// A version that knows nothing of notes leaves an old one.
+	old := imageOf(t, fs)[cleanStopName]
+	check(t, openFS(t, fs).Close())
+	img := imageOf(t, fs)
+	check(t, openFS(t, img.with(cleanStopName, old).disk(t)).Close())
 }
 
 func FuzzCleanStop(f *testing.F) {

@@ -35,9 +35,9 @@ func preflight(fs vfs.FS, dir string, readOnly bool) error {
 	if err != nil {
 		return err
 	}
-	if left, ok := decodeCleanStop(b); ok {
+	if left, ok := decodeCleanStop(b); ok && !left.outdated(d) {
 		err = left.verify(d)
-	} else { // damaged itself
+	} else { // damaged itself, or of another life
 		err = d.afterCrash()
 	}
 	if err != nil || readOnly {
