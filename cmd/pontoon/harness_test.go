@@ -74,7 +74,15 @@ func startNode(t *testing.T, dir string, env []string, args ...string) *process 
 		"--listen-client-urls=http://" + client, "--advertise-client-urls=http://" + client,
 		"--listen-peer-urls=http://" + peer,
 	}, args...)
-	p := &process{t: t, cmd: command(env, args...), addr: client, log: filepath.Join(dir, "log")}
+	p := launch(t, filepath.Join(dir, "log"), env, client, args...)
+	p.awaitReady()
+	return p
+}
+
+// launch starts a node that serves clients at an address.
+func launch(t *testing.T, log string, env []string, client string, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: command(env, args...), addr: client, log: log}
 	logFile, err := os.Create(p.log)
 	if err != nil {
 		t.Fatal(err)
@@ -84,22 +92,33 @@ func startNode(t *testing.T, dir string, env []string, args ...string) *process 
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.cmd.Process.Kill() })
+	t.Cleanup(p.kill)
+	return p
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	p.cmd.Process.Kill()
+	p.cmd.Wait()
+}
+
+func (p *process) awaitReady() {
+	p.t.Helper()
 	deadline := time.After(20 * time.Second)
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		if resp, err := http.Get("http://" + client + "/readyz"); err == nil {
+		if resp, err := http.Get("http://" + p.addr + "/readyz"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
-				return p
+				return
 			}
 		}
 		select {
 		case <-poll.C:
 		case <-deadline:
 			b, _ := os.ReadFile(p.log)
-			t.Fatalf("not ready:\n%s", b)
+			p.t.Fatalf("not ready:\n%s", b)
 		}
 	}
 }

@@ -13,7 +13,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newStart(), newDemo(), newRange(), newNode(), newPlacement(), newRestore(), newImport(), newBench(), newVersion(), newEngineCommits(), newSequencerAlone())
+	root.AddCommand(newStart(), newDemo(), newRange(), newNode(), newPlacement(), newRestore(), newImport(), newBench(), newVersion(), newDebug(), newEngineCommits(), newSequencerAlone())
 	return root
 }
 
