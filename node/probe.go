@@ -72,6 +72,8 @@ type quotaStore struct{ engine *storage.Engine }
 
 func (s quotaStore) Used() int64 { return s.engine.Used() }
 
+func (s quotaStore) Backlog() int64 { return s.engine.Backlog() }
+
 func (s quotaStore) Disk() (free, total int64, err error) {
 	d, err := s.engine.Disk()
 	return d.Free, d.Total, err

@@ -25,6 +25,13 @@ func (e *Engine) Disk() (Disk, error) {
 	return Disk{Free: int64(u.AvailBytes), Total: int64(u.TotalBytes)}, nil
 }
 
+// Backlog is the most that the engine may have to write of what it has taken: its
+// memtables as tables, while the write-ahead log of each is still there. With less
+// room left it cannot flush, and then takes nothing more, deletions neither.
+func (e *Engine) Backlog() int64 {
+	return 2 * int64(e.po.MemTableStopWritesThreshold) * int64(e.opts.MemtableBytes)
+}
+
 // Flushes is how often a memtable became a table since the engine was opened:
 // from then on SizeOf counts what was in it.
 func (e *Engine) Flushes() int64 { return e.metrics.flushes.Load() }

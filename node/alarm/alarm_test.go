@@ -422,8 +422,11 @@ func TestDowngrade(t *testing.T) {
 type disk struct {
 	mu                sync.Mutex
 	used, free, total int64
+	backlog           int64
 	err               error
 }
+
+func (d *disk) Backlog() int64 { return d.backlog }
 
 func (d *disk) Used() int64 {
 	d.mu.Lock()
@@ -450,6 +453,8 @@ func TestQuotaLimit(t *testing.T) {
 		{0, &disk{used: 5 * gib, free: 50 * gib, total: 100 * gib}, 54 * gib},
 		{0, &disk{used: 5 * gib, free: 5 * gib, total: 10 * gib}, 10*gib - gib/2},
 		{0, &disk{used: 5 * gib, free: gib / 2, total: 100 * gib}, 5*gib - gib/2},
+		{0, &disk{free: 4 * gib, total: 4 * gib, backlog: gib / 4}, 4*gib - gib/4},
+		{0, &disk{free: gib / 4, total: gib / 4, backlog: gib / 4}, gib / 8}, // a disk that small can serve something
 	} {
 		q := NewQuota(QuotaOptions{Store: tc.disk, Bytes: tc.bytes})
 		if got := q.Limit(); got != tc.limit {
@@ -457,6 +462,20 @@ func TestQuotaLimit(t *testing.T) {
 		}
 		if full := q.Full(0); full != (tc.limit >= 0 && tc.disk.used >= tc.limit) {
 			t.Errorf("quota %d on %+v: full %v", tc.bytes, tc.disk, full)
+		}
+	}
+	// A quota that is not used up says nothing of a disk that others fill.
+	for _, tc := range []struct {
+		disk *disk
+		full bool
+	}{
+		{&disk{used: gib, free: 5 * gib, total: 100 * gib}, false},
+		{&disk{used: gib, free: gib, total: 100 * gib}, true},
+		{&disk{used: gib, free: gib / 4, total: 4 * gib, backlog: gib / 4}, true},
+	} {
+		q := NewQuota(QuotaOptions{Store: tc.disk, Bytes: 8 * gib})
+		if q.Full(0) != tc.full || q.Limit() != 8*gib {
+			t.Errorf("quota on %+v: full %v, limit %d", tc.disk, q.Full(0), q.Limit())
 		}
 	}
 	if q := NewQuota(QuotaOptions{Store: &disk{used: 100}, Bytes: 1000}); q.Full(899) || !q.Full(900) {

@@ -21,13 +21,17 @@ type Store interface {
 	// Disk is how much room the file system has for this process and in all,
 	// bytes; zero where it does not say.
 	Disk() (free, total int64, err error)
+	// Backlog is how much room the store may need for what it took already, and
+	// without which it stops working.
+	Backlog() int64
 }
 
 // QuotaOptions configure a Quota.
 type QuotaOptions struct {
 	Store Store
-	// Bytes is the quota. 0: what the disk has room for, but for a reserve of a
-	// twentieth of it, at most 1 GiB. Negative: none.
+	// Bytes is the quota. 0: what the disk has room for. Whatever it is, a reserve
+	// of the disk stays free: a twentieth of it, at most 1 GiB, and the store's
+	// backlog, at most half of it. Negative: neither.
 	Bytes  int64
 	Board  *Board
 	Node   proto.NodeID
@@ -47,7 +51,7 @@ const (
 // NOSPACE where a follower's replicas fill it, too.
 type Quota struct {
 	opts   QuotaOptions
-	limit  atomic.Int64
+	room   atomic.Int64 // bytes of users' data with which the disk is full but for the reserve
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
@@ -67,7 +71,10 @@ func NewQuota(opts QuotaOptions) *Quota {
 
 // Limit is the quota as it is now, bytes; negative: none.
 func (q *Quota) Limit() int64 {
-	if n := q.limit.Load(); n != math.MaxInt64 {
+	switch n := q.room.Load(); {
+	case q.opts.Bytes != 0:
+		return max(-1, q.opts.Bytes)
+	case n != math.MaxInt64:
 		return n
 	}
 	return -1
@@ -75,18 +82,17 @@ func (q *Quota) Limit() int64 {
 
 // Full implements Room. The comparison is etcd's.
 func (q *Quota) Full(cost int64) bool {
-	limit := q.limit.Load()
+	limit := q.room.Load()
+	if q.opts.Bytes > 0 {
+		limit = min(limit, q.opts.Bytes)
+	}
 	return limit != math.MaxInt64 && q.opts.Store.Used()+cost >= limit
 }
 
-// look finds out what the limit is.
+// look finds out how much room the disk has.
 func (q *Quota) look() {
-	switch {
-	case q.opts.Bytes > 0:
-		q.limit.Store(q.opts.Bytes)
-		return
-	case q.opts.Bytes < 0:
-		q.limit.Store(math.MaxInt64)
+	if q.opts.Bytes < 0 {
+		q.room.Store(math.MaxInt64)
 		return
 	}
 	free, total, err := q.opts.Store.Disk()
@@ -95,10 +101,11 @@ func (q *Quota) look() {
 		return // as it was
 	}
 	if total == 0 {
-		q.limit.Store(math.MaxInt64)
+		q.room.Store(math.MaxInt64)
 		return
 	}
-	q.limit.Store(max(1, q.opts.Store.Used()+free-min(total/reserveShare, reserveMax)))
+	reserve := min(max(min(total/reserveShare, reserveMax), q.opts.Store.Backlog()), total/2)
+	q.room.Store(max(1, q.opts.Store.Used()+free-reserve))
 }
 
 // Start begins to look at the store and at the alarms every now and then.
