@@ -24,13 +24,13 @@ import (
 
 // cluster is a number of whole nodes in this process, on free loopback ports.
 type cluster struct {
-	t     *testing.T
+	t     testing.TB
 	nodes []*testNode
 }
 
 // testNode is one node, running or not, and a connection to its client port.
 type testNode struct {
-	t    *testing.T
+	t    testing.TB
 	addr string
 	cfg  config.Config
 	node *node.Node // nil: not running
@@ -40,7 +40,7 @@ type testNode struct {
 
 // newCluster starts n nodes and waits until all are ready. tune may change a
 // node's configuration before.
-func newCluster(t *testing.T, n int, tune func(i int, cfg *config.Config)) *cluster {
+func newCluster(t testing.TB, n int, tune func(i int, cfg *config.Config)) *cluster {
 	t.Helper()
 	c := layOut(t, n, tune)
 	c.start()
@@ -54,7 +54,7 @@ func calm(_ int, cfg *config.Config) {
 	cfg.HeartbeatInterval, cfg.ElectionTimeout = 100*time.Millisecond, 3*time.Second
 }
 
-func layOut(t *testing.T, n int, tune func(i int, cfg *config.Config)) *cluster {
+func layOut(t testing.TB, n int, tune func(i int, cfg *config.Config)) *cluster {
 	t.Helper()
 	ports := freePorts(t, 2*n)
 	var initial []string
@@ -108,7 +108,7 @@ func logger(name string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("on", name)
 }
 
-func freePorts(t *testing.T, n int) []string {
+func freePorts(t testing.TB, n int) []string {
 	t.Helper()
 	addrs := make([]string, n)
 	for i := range addrs {
@@ -174,7 +174,7 @@ func (nd *testNode) waitReady() {
 	})
 }
 
-func wait(t *testing.T, what string, cond func() bool) {
+func wait(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	deadline := time.After(time.Minute) // of a test that hangs
 	poll := time.NewTicker(5 * time.Millisecond)
@@ -188,7 +188,7 @@ func wait(t *testing.T, what string, cond func() bool) {
 	}
 }
 
-func within(t *testing.T, d time.Duration) context.Context {
+func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), d)
 	t.Cleanup(cancel)
 	return ctx
