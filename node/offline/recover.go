@@ -70,6 +70,13 @@ func Recover(ctx context.Context, o RecoverOptions) (*Recovered, error) {
 	if o.Bump < 0 {
 		return nil, fmt.Errorf("revisions cannot go back by %d", -o.Bump)
 	}
+	if o.Write { // what is refused leaves the directory as it is (I2)
+		plan := o
+		plan.Write = false
+		if _, err := Recover(ctx, plan); err != nil {
+			return nil, err
+		}
+	}
 	e, d, err := open(o.DataDir, !o.Write)
 	if err != nil {
 		return nil, err
