@@ -2,6 +2,8 @@ package storage
 
 import (
 	"errors"
+	"fmt"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -23,6 +25,20 @@ func (e *Engine) Disk() (Disk, error) {
 		return Disk{}, wrap("disk", err)
 	}
 	return Disk{Free: int64(u.AvailBytes), Total: int64(u.TotalBytes)}, nil
+}
+
+// roomToOpen is the least that must be free for an engine to be opened: it begins
+// with new files.
+const roomToOpen = 1 << 20
+
+// room refuses to open on a full disk: it is said at once, while the engine gets
+// stuck half-way where it cannot write the first record of a new MANIFEST.
+func (e *Engine) room() error {
+	d, err := e.Disk()
+	if err != nil || d.Total == 0 || d.Free >= roomToOpen {
+		return err
+	}
+	return fmt.Errorf("storage: open %s: %d bytes free of %d: %w", e.opts.Dir, d.Free, d.Total, syscall.ENOSPC)
 }
 
 // Backlog is the most that the engine may have to write of what it has taken: its

@@ -64,7 +64,13 @@ func Open(o Options) (*Engine, error) {
 		return nil, err
 	}
 	po.Lock = lock
-	if err := preflight(po.FS, o.Dir, o.ReadOnly); err != nil {
+	if !o.ReadOnly {
+		err = e.room()
+	}
+	if err == nil {
+		err = preflight(po.FS, o.Dir, o.ReadOnly)
+	}
+	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	db, err := pebble.Open(o.Dir, po)
