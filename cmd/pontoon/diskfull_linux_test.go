@@ -54,7 +54,7 @@ func TestStartOnFullDisk(t *testing.T) {
 	args := []string{"start", "--data-dir", filepath.Join(disk, "data"), "--listen-client-urls=http://" + client,
 		"--advertise-client-urls=http://" + client, "--listen-peer-urls=http://" + freeAddr(t)}
 	for range 2 {
-		if _, stderr, code := pontoon(t, args...); code == 0 || !strings.Contains(stderr, "no space left on device") {
+		if _, stderr, code := pontoon(t, args...); code != 1 || !strings.Contains(stderr, "no space left on device") {
 			t.Fatalf("code %d, %s", code, stderr)
 		}
 	}
