@@ -200,6 +200,7 @@ func TestMajorityIsLostForGood(t *testing.T) {
 		t.Error(out)
 	}
 	c.growAgain()
+	c.nodes["n3"].kill() // whom the others know every range from
 	until(t, func() string { return "writes at a new node" }, func() bool {
 		resp, err := c.client("n5").Put(within(t), "end", "1")
 		return err == nil && resp.Header.Revision > revision
