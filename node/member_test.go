@@ -256,6 +256,14 @@ func TestLearnerMember(t *testing.T) {
 		_, err = first.members().MemberPromote(ctx, promote)
 		return err == nil
 	})
+	// In etcd a member may lead as soon as it votes.
+	if _, err := first.maintenance().MoveLeader(ctx, &pb.MoveLeaderRequest{TargetID: added.Member.ID}); err != nil {
+		t.Error("leadership to the promoted member:", err)
+	}
+	wait(t, "the promoted member to lead", func() bool {
+		st, err := second.maintenance().Status(ctx, &pb.StatusRequest{})
+		return err == nil && st.Leader == added.Member.ID
+	})
 	second.waitReady()
 	if second.self().IsLearner {
 		t.Error("still a learner")

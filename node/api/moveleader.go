@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -23,18 +24,14 @@ func (m *Maintenance) MoveLeader(ctx context.Context, r *pb.MoveLeaderRequest) (
 	if m.RootLeader() != m.Header.MemberID {
 		return nil, rpctypes.ErrGRPCNotLeader
 	}
-	ok, err := m.mayLead(ctx, r.TargetID)
-	if err != nil {
-		return nil, proto.ClientError(err)
-	}
-	if !ok {
-		return nil, rpctypes.ErrGRPCBadLeaderTransferee
+	if err := m.awaitTransferee(ctx, r.TargetID); err != nil {
+		return nil, err
 	}
 	reply := m.Store.Do(ctx, &pontoonpb.RangeOp{
 		RangeId: uint64(proto.RootRange), Span: keys.MetaSpan.Wire(),
 		Op: &pontoonpb.RangeOp_Transfer{Transfer: &pontoonpb.TransferOp{ToNode: r.TargetID}},
 	})
-	err = proto.FromWire(reply.Error)
+	err := proto.FromWire(reply.Error)
 	switch {
 	case err == nil:
 		return &pb.MoveLeaderResponse{}, nil
@@ -48,28 +45,73 @@ func (m *Maintenance) MoveLeader(ctx context.Context, r *pb.MoveLeaderRequest) (
 	return nil, proto.ClientError(err)
 }
 
-// mayLead reports whether a member votes in the root range.
-func (m *Maintenance) mayLead(ctx context.Context, target uint64) (bool, error) {
-	nodes, err := m.Members.Nodes(ctx, false)
+// A member that was promoted a moment ago has transferWait to get its replica of the
+// root range, as long as etcd lets a request take.
+const (
+	transferWait = 7 * time.Second
+	transferPoll = 20 * time.Millisecond
+)
+
+// awaitTransferee returns once a member votes in the root range. In etcd every member
+// but a learner may lead at once; here its replica is still on its way.
+func (m *Maintenance) awaitTransferee(ctx context.Context, target uint64) error {
+	nodes, err := m.Members.Nodes(ctx, true) // it may have been promoted elsewhere
 	if err != nil {
-		return false, err
+		return proto.ClientError(err)
 	}
-	member := false
+	voters, member := 0, false
 	for _, n := range members.Active(nodes) {
-		member = member || n.NodeId == target && !n.Learner
+		if !n.Learner {
+			voters++
+			member = member || n.NodeId == target
+		}
 	}
 	if !member {
-		return false, nil
+		return rpctypes.ErrGRPCBadLeaderTransferee
 	}
+	limit, poll := time.NewTimer(transferWait), time.NewTicker(transferPoll)
+	defer limit.Stop()
+	defer poll.Stop()
+	for {
+		switch votes, coming := m.rootReplica(target, voters); {
+		case votes:
+			return nil
+		case !coming:
+			return rpctypes.ErrGRPCBadLeaderTransferee
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return status.FromContextError(ctx.Err()).Err()
+		case <-limit.C:
+			return errTransferTimeout
+		}
+	}
+}
+
+// fewReplicas of the root range are never enough where there are more members.
+const fewReplicas = 3
+
+// rootReplica reports whether a member votes in the root range, and if not, whether it
+// is about to: it has a replica that learns, or the range lacks replicas.
+func (m *Maintenance) rootReplica(target uint64, members int) (votes, coming bool) {
 	for _, st := range m.Store.Statuses() {
 		if proto.RangeID(st.Desc.RangeId) != proto.RootRange {
 			continue
 		}
+		have := 0
 		for _, r := range st.Desc.Replicas {
-			if r.NodeId == target && r.Role != pontoonpb.ReplicaRole_REPLICA_LEARNER {
-				return true, nil
+			voter := r.Role != pontoonpb.ReplicaRole_REPLICA_LEARNER
+			switch {
+			case r.NodeId == target && voter:
+				return true, false
+			case r.NodeId == target:
+				coming = true
+			case voter:
+				have++
 			}
 		}
+		coming = coming || have < min(members, fewReplicas)
 	}
-	return false, nil
+	return false, coming
 }
