@@ -25,7 +25,6 @@ import (
 
 // rpcNotes say how an RPC that is there differs.
 var rpcNotes = map[string]string{
-	"Auth.Authenticate":      "a simple token's time does not start again when it is used",
 	"Cluster.MemberAdd":      "a member counts for quorums once it holds replicas",
 	"Cluster.MemberRemove":   "a member that lives is emptied before it stops",
 	"Maintenance.Hash":       "the number is not the one that etcd computes",

@@ -34,7 +34,7 @@ func FuzzToken(f *testing.F) {
 	f.Add(good[:len(good)-2])
 	f.Add("")
 	f.Fuzz(func(t *testing.T, token string) {
-		name, ok := checkToken(secret, func(string) *authpb.User { return u }, token, now)
+		name, ok := checkToken(secret, func(string) *authpb.User { return u }, token, newRenewals(time.Hour), now)
 		if ok && token != good {
 			t.Fatalf("%q is a token of %q", token, name)
 		}

@@ -45,6 +45,7 @@ type Options struct {
 	Logger          *slog.Logger
 
 	simple bool
+	used   *renewals // of simple tokens
 	tokens auth.TokenProvider
 }
 
@@ -70,6 +71,7 @@ func (o *Options) complete() (err error) {
 	spec := o.Token
 	if kind, _, _ := strings.Cut(o.Token, ","); kind == "" || kind == "simple" {
 		o.simple, spec = true, "" // simple tokens are made here
+		o.used = newRenewals(o.TokenTTL)
 	}
 	o.tokens, err = auth.NewTokenProvider(zap.NewNop(), spec, nil, o.TokenTTL)
 	if err != nil {

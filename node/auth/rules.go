@@ -68,7 +68,7 @@ func (r *Rules) byToken(ctx context.Context) (*auth.AuthInfo, error) {
 		if len(md[field]) == 0 {
 			continue
 		}
-		name, ok := checkToken(r.secret, r.mem.GetUser, bearer(md[field][0]), time.Now())
+		name, ok := checkToken(r.secret, r.mem.GetUser, bearer(md[field][0]), r.opts.used, time.Now())
 		if !ok {
 			return nil, auth.ErrInvalidAuthToken
 		}

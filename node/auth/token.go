@@ -18,7 +18,7 @@ import (
 //
 // keyed with a secret of the root range. A token dies with its time, with its
 // user, with the user's password and when auth is disabled, as in etcd; its time
-// does not start again when it is used.
+// starts again when it is used, see renewals.
 
 const secretBytes = 32
 
@@ -43,7 +43,7 @@ func tokenMAC(secret []byte, u *authpb.User, claim []byte) []byte {
 }
 
 // checkToken returns the user of a token that is good at now.
-func checkToken(secret []byte, users func(string) *authpb.User, token string, now time.Time) (string, bool) {
+func checkToken(secret []byte, users func(string) *authpb.User, token string, used *renewals, now time.Time) (string, bool) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) < 8+sha256.Size || len(secret) == 0 {
 		return "", false
@@ -54,5 +54,6 @@ func checkToken(secret []byte, users func(string) *authpb.User, token string, no
 	if u == nil || !hmac.Equal(sum, tokenMAC(secret, u, claim)) {
 		return "", false
 	}
-	return name, now.UnixNano() < int64(binary.BigEndian.Uint64(claim))
+	expiry := time.Unix(0, int64(binary.BigEndian.Uint64(claim)))
+	return name, used.use([sha256.Size]byte(sum), expiry, now)
 }
