@@ -158,6 +158,7 @@ func TestMemberAddThenStart(t *testing.T) {
 	second := c.another(func(cfg *config.Config) {
 		cfg.InitialClusterState = "existing"
 		cfg.InitialCluster = first.cfg.InitialCluster + ",n2=" + cfg.AdvertisePeerURLs[0]
+		cfg.AdvertisePeerURLs = nil // the cluster knows it from MemberAdd
 	})
 	refused(t, second.cfg, "member count is unequal")
 	ctx := within(t, 30*time.Second)

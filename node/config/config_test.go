@@ -65,6 +65,30 @@ func TestContradictionsAreRefused(t *testing.T) {
 }
 
 // A complete configuration stays what it is.
+// A node that does not say where the others reach it: as in etcd, one that was added is
+// known by what MemberAdd was told.
+func TestOwnPeerURLs(t *testing.T) {
+	const listen = "http://127.0.0.1:7"
+	for _, tc := range []struct {
+		initial, state string
+		want           string
+	}{
+		{"", "new", listen},
+		{"a=http://h:1,me=http://h:2", "new", DefaultPeerURL},
+		{"a=http://h:1,me=http://h:2, me=http://h:3", "existing", "http://h:2 http://h:3"},
+		{"a=http://h:1", "existing", DefaultPeerURL},
+	} {
+		c := Default()
+		c.Name, c.ListenPeerURLs, c.InitialCluster, c.InitialClusterState = "me", []string{listen}, tc.initial, tc.state
+		if err := c.Complete(); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(c.AdvertisePeerURLs, " "); got != tc.want {
+			t.Errorf("%q %s: %s, want %s", tc.initial, tc.state, got, tc.want)
+		}
+	}
+}
+
 func TestCompleteTwice(t *testing.T) {
 	c := Default()
 	c.Discovery.Token, c.Discovery.Endpoints = "t", []string{"a:1"}

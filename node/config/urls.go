@@ -16,10 +16,7 @@ func (c *Config) completeURLs() error {
 		c.AdvertiseClientURLs = c.ListenClientURLs
 	}
 	if len(c.AdvertisePeerURLs) == 0 {
-		c.AdvertisePeerURLs = []string{DefaultPeerURL}
-		if c.InitialCluster == "" {
-			c.AdvertisePeerURLs = c.ListenPeerURLs
-		}
+		c.AdvertisePeerURLs = c.ownPeerURLs()
 	}
 	for _, set := range []struct {
 		flag           string
@@ -43,6 +40,25 @@ func (c *Config) completeURLs() error {
 		}
 	}
 	return c.listenOnce()
+}
+
+// ownPeerURLs are what the others know this node by if it does not say. A member that
+// was added is known by what MemberAdd was told, and --initial-cluster has it.
+func (c *Config) ownPeerURLs() (own []string) {
+	switch {
+	case c.InitialCluster == "":
+		return c.ListenPeerURLs
+	case c.InitialClusterState == "existing":
+		for part := range strings.SplitSeq(c.InitialCluster, ",") {
+			if name, u, ok := strings.Cut(strings.TrimSpace(part), "="); ok && name == c.Name {
+				own = append(own, u)
+			}
+		}
+	}
+	if len(own) == 0 {
+		own = []string{DefaultPeerURL}
+	}
+	return own
 }
 
 func checkURL(raw string, listen bool) error {
