@@ -69,7 +69,13 @@ type liveNode struct {
 	client, peer string
 }
 
-func startNode(t *testing.T) *liveNode {
+func startNode(t *testing.T, dial ...grpc.DialOption) *liveNode {
+	t.Helper()
+	return startNodeAs(t, func(*config.Config) {}, dial...)
+}
+
+// startNodeAs starts a node with another configuration.
+func startNodeAs(t *testing.T, tune func(*config.Config), dial ...grpc.DialOption) *liveNode {
 	t.Helper()
 	var addrs []string
 	for range 2 {
@@ -87,6 +93,7 @@ func startNode(t *testing.T) *liveNode {
 	cfg.ListenClientURLs, cfg.AdvertiseClientURLs = []string{n.client}, []string{n.client}
 	cfg.ListenPeerURLs = []string{n.peer}
 	cfg.Logger = nil
+	tune(&cfg)
 	if err := cfg.Complete(); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +101,7 @@ func startNode(t *testing.T) *liveNode {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.conn, err = grpc.NewClient("passthrough:///"+addrs[0], grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+	if n.conn, err = grpc.NewClient("passthrough:///"+addrs[0], append(dial, grpc.WithTransportCredentials(insecure.NewCredentials()))...); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

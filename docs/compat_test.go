@@ -3,6 +3,7 @@ package docs
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -49,8 +50,10 @@ func TestCompatibility(t *testing.T) {
 	fmt.Fprintf(&b, compatHead, version.Etcd)
 	write(t, &b, "RPCs", "| RPC | JSON gateway | state | how, or why not |", services)
 	write(t, &b, "Request fields", "| message | field | state | how, or why not |", fields)
+	write(t, &b, "Answer fields", "| message | field | state | how, or why not |", answerRows(t))
 	write(t, &b, "HTTP", "| where | path | state | how, or why not |", append(httpRows(t, n), paths...))
 	write(t, &b, "Server flags", "| flag, and `ETCD_*` variable | state | how, or why not |", flagRows())
+	write(t, &b, "Feature gates", "| gate | default | state | how, or why not |", gateRows(t))
 	write(t, &b, "Metrics", "| family | type | state | how, or why not |", metricRows())
 	if *update {
 		if err := os.WriteFile(compatFile, []byte(b.String()), 0o644); err != nil {
@@ -69,8 +72,9 @@ func TestCompatibility(t *testing.T) {
 const compatHead = `# Compatibility with etcd
 
 What etcd %s has, and what becomes of it here. This file is generated and checked by ` + "`docs/compat_test.go`" + `:
-RPCs and fields come from etcd's descriptors, and whether an RPC or a path is there from the answers of a
-running node; flags and metrics come from the tables that the binary itself works by.
+RPCs and fields come from etcd's descriptors, and whether an RPC, a path or a field of an answer is there from
+the answers of running nodes; flags and metrics come from the tables that the binary itself works by, gates from
+what it says when one is switched.
 
 - yes: as in etcd.
 - differs: there, with a difference that a user may see.
@@ -121,6 +125,44 @@ func flagRows() (rows []entry) {
 	}
 	return append(rows, withNote("", "`--config-file`"), withNote("Pontoon's version comes after etcd's", "`--version`"))
 }
+
+// gateRows are etcd's feature gates, of the list that bench/oracle/flags compares with
+// real etcd's help: what the command line says when one is switched.
+func gateRows(t *testing.T) (rows []entry) {
+	list, err := os.ReadFile("testdata/gates.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(list)) {
+		name, byDefault, ok := strings.Cut(strings.TrimSpace(line), "\t")
+		if !ok {
+			t.Fatalf("testdata/gates.txt: %q", line)
+		}
+		value := "true"
+		if byDefault == value {
+			value = "false"
+		}
+		args := []string{"--feature-gates=" + name + "=" + value}
+		if needed := gateNeeds[name]; needed != "" {
+			args[0] += "," + needed
+		}
+		said, err := etcdflags.Parse(args, nil, io.Discard)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		r := entry{state: yes}
+		for _, n := range said.Notes {
+			if why, found := strings.CutPrefix(n.Text, "--feature-gates: "+name+" has no effect: "); found {
+				r = entry{state: no, note: "accepted with a warning: " + why}
+			}
+		}
+		rows = append(rows, entry{[]string{"`" + name + "`", byDefault}, r.state, r.note})
+	}
+	return rows
+}
+
+// gateNeeds are gates that go with another one only.
+var gateNeeds = map[string]string{"LeaseCheckpointPersist": "LeaseCheckpoint=true"}
 
 // metricRows are etcd's families as the node's own table has them.
 func metricRows() (rows []entry) {
