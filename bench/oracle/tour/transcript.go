@@ -71,12 +71,14 @@ var volatile = []struct {
 	{regexp.MustCompile(`"ts":"[^"]*"|\d{4}-\d\d-\d\d[T ][0-9:.]+(Z|[+-]\d\d:?\d\d)?`), "TIME"},
 	{regexp.MustCompile(`0x[0-9a-f]+`), "ADDRESS"},
 	{regexp.MustCompile(`Peer\{[^}]*\}`), "PEER"},
-	{regexp.MustCompile(`("RaftTerm" : |"raft_term":)[0-9]+`), "${1}TERM"},
+	{regexp.MustCompile(`("RaftTerm" : |"raft_term":"?)[0-9]+`), "${1}TERM"},
 	{regexp.MustCompile(`\b[0-9a-f]{7,16}\b`), "ID"},
 	{regexp.MustCompile(`\b[0-9]{6,}\b`), "ID"},
 	{regexp.MustCompile(`\b[0-9.]+ ?([kKMGT]i?B|B)\b`), "SIZE"},
 	{regexp.MustCompile(`\b[0-9]+(\.[0-9]+)?(µs|ms|s)\b`), "SPAN"},
 	{regexp.MustCompile(`remaining\([^)]*\)`), "remaining(SPAN)"},
+	{regexp.MustCompile(`"TTL":"[0-9]+"`), `"TTL":SPAN`},
+	{regexp.MustCompile(`([,:])[ \x{a0}](["{\[])`), "$1$2"}, // of protobuf's JSON, different in every build
 	{regexp.MustCompile(`\b[0-9]+ writes/s`), "RATE"},
 }
 
