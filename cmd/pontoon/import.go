@@ -162,6 +162,11 @@ func (s *importSide) connect(ctx context.Context) (*clientv3.Client, error) {
 		made.InsecureSkipVerify = s.insecureTLS
 		cfg.TLS = made
 	}
+	if cfg.TLS != nil {
+		if err := refusal(ctx, s.endpoints, cfg.TLS); err != nil {
+			return nil, fmt.Errorf("--%s %s: %w", s.what, strings.Join(s.endpoints, ","), err)
+		}
+	}
 	c, err := clientv3.New(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("--%s %s: %w", s.what, strings.Join(s.endpoints, ","), err)
