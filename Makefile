@@ -25,6 +25,7 @@ WORKLOADS ?=
 BENCHFLAGS ?=
 RUN      ?= .
 PACKAGES ?= common
+INTEGRATION := integration,integration/clientv3,integration/clientv3/concurrency,integration/clientv3/examples,integration/clientv3/experimental/recipes
 FILES    ?=
 FUZZTIME ?= 30s
 GOVULNCHECK ?= v1.9.0
@@ -78,7 +79,12 @@ diff: build ## differential test against real etcd: OPS= SEED= NODES= SPLITS= ME
 .PHONY: etcd-tests
 etcd-tests: build ## etcd's own black-box tests with bin/pontoon in the place of bin/etcd: RUN= PACKAGES= FILES=
 	cd $(ETCDTESTS) && $(GO) run ./cmd/etcdtests -server ../../$(BIN) -packages $(PACKAGES) -run '$(RUN)' -files '$(FILES)' \
-		-logs ../../tmp/etcd-tests $(if $(filter .,$(RUN)),$(if $(FILES),,-report ../../docs/etcd-tests.md))
+		-logs ../../tmp/etcd-tests $(if $(filter .common,$(RUN)$(PACKAGES)$(FILES)),-report ../../docs/etcd-tests.md)
+
+.PHONY: etcd-integration
+etcd-integration: build ## etcd's integration tests (clientv3, locks, elections, STM, services) against processes of bin/pontoon: RUN=
+	cd $(ETCDTESTS) && $(GO) run ./cmd/etcdtests -server ../../$(BIN) -packages $(INTEGRATION) -run '$(RUN)' \
+		-logs ../../tmp/etcd-tests $(if $(filter .,$(RUN)),-report ../../docs/etcd-integration-tests.md)
 
 .PHONY: robust
 robust: build ## real processes killed and restarted under load, histories checked: DURATION= SEED=

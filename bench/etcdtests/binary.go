@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -16,6 +17,7 @@ type Binary struct {
 	path string
 	dir  string // where the tests run
 	bin  string // where the binaries are that they start
+	env  []string
 }
 
 // List names the top-level tests that match the pattern, in the order they run.
@@ -28,7 +30,8 @@ func (b *Binary) List(ctx context.Context, pattern string) ([]string, error) {
 	}
 	var names []string
 	for line := range strings.Lines(string(out)) {
-		if name := strings.TrimSpace(line); strings.HasPrefix(name, "Test") {
+		name := strings.TrimSpace(line)
+		if strings.HasPrefix(name, "Test") && name != "TestMain" || strings.HasPrefix(name, "Example") {
 			names = append(names, name)
 		}
 	}
@@ -47,6 +50,7 @@ func (b *Binary) Run(ctx context.Context, test string, limit time.Duration) ([]R
 	cmd := exec.CommandContext(ctx, "go", "tool", "test2json", "-t", b.path,
 		"-test.v=test2json", "-test.run", "^"+test+"$", "-test.timeout", limit.String())
 	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), b.env...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -13,9 +13,12 @@
 //	                          report: passed, failed, skipped, and the reason of each
 //	                          that does not pass
 //
-// Nothing of etcd's tests is copied, changed or linked: the test binary is built from
-// the module proxy, and finds servers, tools and certificates beside its working
-// directory as it does in etcd's tree.
+// No test of etcd is changed: the test binary is built from the module proxy, and finds
+// servers, tools and certificates beside its working directory as it does in etcd's tree.
+//
+// Tests of packages below `integration` start servers in their own process. For them the
+// one package that does so is another one, standin, in which a server is a process of the
+// binary under test; files of tests that look into the server's memory are left out.
 //
 // Invariants:
 //

@@ -3,6 +3,7 @@ package etcdtests
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,39 +44,48 @@ func NewLab(ctx context.Context, dir, server string) (*Lab, error) {
 			return nil, err
 		}
 	}
-	return l, l.copyFixtures()
+	return l, l.copyTests()
 }
 
-// copyFixtures copies the certificates: tests write beside them, and the module's own
-// directory is read-only.
-func (l *Lab) copyFixtures() error {
-	to := filepath.Join(l.dir, "tests", "fixtures")
-	if err := os.MkdirAll(to, 0o755); err != nil {
-		return err
-	}
-	files, err := os.ReadDir(filepath.Join(l.source, "fixtures"))
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		b, err := os.ReadFile(filepath.Join(l.source, "fixtures", f.Name()))
+// copyTests copies the module: tests write beside its certificates, and its own directory
+// is read-only.
+func (l *Lab) copyTests() error {
+	return filepath.WalkDir(l.source, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(to, f.Name()), b, 0o600); err != nil {
+		to := filepath.Join(l.dir, "tests", strings.TrimPrefix(path, l.source))
+		if d.IsDir() {
+			return os.MkdirAll(to, 0o755)
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
+		return os.WriteFile(to, b, 0o600)
+	})
 }
 
 // Build compiles the tests of a package of the module, as `common`.
 func (l *Lab) Build(ctx context.Context, pkg string) (*Binary, error) {
-	b := &Binary{pkg: pkg, path: filepath.Join(l.dir, pkg+".test"), dir: filepath.Join(l.dir, "tests", pkg), bin: filepath.Join(l.dir, "bin")}
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
-		return nil, err
+	b := &Binary{
+		pkg: pkg, path: filepath.Join(l.dir, strings.ReplaceAll(pkg, "/", ".")+".test"),
+		dir: filepath.Join(l.dir, "tests", pkg), bin: filepath.Join(l.dir, "bin"),
 	}
-	return b, goRun(ctx, "test", "-c", "-tags", "e2e", "-o", b.path, testsModule+"/"+pkg)
+	args := []string{"test", "-c", "-tags", "e2e", "-o", b.path}
+	if inProcess(pkg) {
+		if err := l.standIn(ctx, pkg); err != nil {
+			return nil, err
+		}
+		// Some of these tests leave directories behind.
+		temporary := filepath.Join(l.dir, "tmp")
+		if err := os.MkdirAll(temporary, 0o755); err != nil {
+			return nil, err
+		}
+		b.env = []string{serverEnv + "=" + filepath.Join(b.bin, "etcd"), "TMPDIR=" + temporary}
+		args = []string{"test", "-c", "-tags", "standin", "-modfile", l.modfile(), "-o", b.path}
+	}
+	return b, goRun(ctx, append(args, testsModule+"/"+pkg)...)
 }
 
 func goRun(ctx context.Context, args ...string) error {

@@ -32,8 +32,9 @@ func (v *Verdict) Summary() string { return Count(v.Results) }
 func (v *Verdict) WriteReport(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString("# etcd's own tests against Pontoon\n\n" +
-		"Written by `make etcd-tests`: etcd's black-box tests from `" + testsModule + "` with Pontoon in the place of\n" +
-		"`bin/etcd`, and the real etcdctl and etcdutl. A test counts once for each of its configurations.\n\n")
+		"Written by `make etcd-tests` and `make etcd-integration`: tests from `" + testsModule + "` with Pontoon in the\n" +
+		"place of `bin/etcd`, and the real etcdctl and etcdutl. In packages `integration` a server is a process, too, where etcd\n" +
+		"has it in the test; what looks into its memory or files is left out. A test counts once for each of its configurations.\n\n")
 	fmt.Fprintf(&b, "%s.\n\n", v.Summary())
 	b.WriteString("## Not passed\n\n")
 	v.writeOthers(&b)

@@ -76,6 +76,9 @@ func run(ctx context.Context, o options) (ok bool, err error) {
 		}
 		results = append(results, more...)
 	}
+	if len(results) == 0 {
+		return false, fmt.Errorf("no test of %s matches", o.packages)
+	}
 	return conclude(etcdtests.Judge(results, reasons, o.pattern == "." && o.files == ""), o)
 }
 
@@ -109,9 +112,6 @@ func runPackage(ctx context.Context, lab *etcdtests.Lab, pkg string, o options) 
 			return nil, err
 		}
 	}
-	if len(tests) == 0 {
-		return nil, fmt.Errorf("package %s has no such test", pkg)
-	}
 	var results []etcdtests.Result
 	for i, test := range tests {
 		began := time.Now()
@@ -143,7 +143,7 @@ func keepLogs(dir string, results []etcdtests.Result) error {
 		if r.Outcome != etcdtests.Failed {
 			continue
 		}
-		name := r.Package + "." + strings.ReplaceAll(r.Test, "/", ".") + ".log"
+		name := strings.ReplaceAll(r.Package+"."+r.Test, "/", ".") + ".log"
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(r.Output), 0o644); err != nil {
 			return err
 		}
