@@ -31,7 +31,7 @@ var rpcNotes = map[string]string{
 	"Maintenance.Hash":       "the number is not the one that etcd computes",
 	"Maintenance.HashKV":     "the number is not the one that etcd computes; it is equal on every endpoint at a revision",
 	"Maintenance.Status":     "leader, term and indexes are the root range's",
-	"Maintenance.MoveLeader": "moves the leadership of the root range",
+	"Maintenance.MoveLeader": "moves the leadership of the root range, to a member with a replica of it",
 	"Maintenance.Defragment": "compacts the engine while requests go on",
 	"Maintenance.Snapshot":   "one revision over all ranges, in etcd's format",
 }
