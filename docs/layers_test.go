@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"leasesvc":  {"proto"},
 	"node":      {"proto", "storage", "rangeraft", "placement", "router", "watchmux", "leasesvc"},
 	"bench":     {"proto"},
+	"sim":       {"proto", "storage", "placement", "node", "bench"},
 	"cmd":       {"proto", "storage", "placement", "node", "bench"},
 	"deploy":    {},
 	"docs":      {},
