@@ -8,6 +8,10 @@ ORACLE   := bench/oracle
 ETCDTESTS := bench/etcdtests
 PKGS     := ./...
 SEED     ?= 1
+SEEDS    ?= 1
+STEPS    ?=
+LOG      ?=
+BUG      ?= all
 OPS      ?= 200000
 NODES    ?= 3
 SPLITS   ?= 50
@@ -136,6 +140,14 @@ sim-saturation: ## what bounds the writes of up to 100 nodes, in virtual time: S
 .PHONY: sim-placement
 sim-placement: ## placement of 100 nodes and 10,000 ranges in virtual time: grow, death, drain, hot ranges, zones
 	set -o pipefail; $(GO) test -count=1 -v ./placement/simulation | grep -v '^=== RUN'
+
+.PHONY: sim
+sim: ## a whole cluster in virtual time, faults from a seed: SEED= STEPS= LOG=1, or SEEDS=1000 from SEED on
+	$(GO) run ./sim/cmd/sim -seed $(SEED) -seeds $(SEEDS) $(if $(STEPS),-steps $(STEPS)) $(if $(LOG),-log)
+
+.PHONY: sim-planted
+sim-planted: ## bugs planted into a copy of the source, and the seed and check that catch each: BUG=all SEEDS=60 SEED=
+	$(GO) run ./sim/cmd/sim -planted $(BUG) -seed $(SEED) -seeds $(if $(filter 1,$(SEEDS)),60,$(SEEDS))
 
 .PHONY: bench
 bench: build bin/etcd ## everything beside real etcd, with a report in bench/results (an hour or two): WORKLOADS= BENCHFLAGS=

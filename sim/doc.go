@@ -34,7 +34,6 @@
 //	   and every lease left alone has ended within settleLimit: Finish, startAll.
 //	I8 A node starts from whatever a crash left on its disk: every start.
 //
-// A plan follows from its seed alone. That its run does too is the business of
-// package runner, which builds the process; outside of it a seed repeats the faults
-// and not how goroutines interleave.
+// A plan follows from its seed alone, and a seed repeats it. How goroutines
+// interleave is up to the Go runtime.
 package sim

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,16 +17,7 @@ type kind struct {
 }
 
 // kinds are all of them. Their order is part of what a seed means.
-var kinds []kind
-
-func init() {
-	kinds = append(kinds, machineFaults...)
-	kinds = append(kinds, linkFaults...)
-	kinds = append(kinds, rangeChanges...)
-	kinds = append(kinds, clockFaults...)
-	kinds = append(kinds, diskFaults...)
-	kinds = append(kinds, memberChanges...)
-}
+var kinds = slices.Concat(machineFaults, linkFaults, rangeChanges, clockFaults, diskFaults, memberChanges)
 
 // nemesis carries a plan out.
 type nemesis struct {

@@ -1,3 +1,5 @@
+//go:build simulated
+
 package sim
 
 import (
@@ -9,7 +11,7 @@ import (
 )
 
 var (
-	seedFlag  = flag.Uint64("sim.seed", 0, "seed of TestSeed")
+	seedFlag  = flag.Uint64("sim.seed", 1, "seed of TestSeed")
 	stepsFlag = flag.Int("sim.steps", DefaultSteps, "faults of a run")
 	traceFlag = flag.Bool("sim.trace", false, "print what is done to the cluster")
 	logFlag   = flag.Bool("sim.log", false, "print what the nodes log")
@@ -17,8 +19,8 @@ var (
 
 // TestSeed is one run, in a process that was built for it (package runner).
 func TestSeed(t *testing.T) {
-	if *seedFlag == 0 {
-		t.Skip("needs -sim.seed: make sim SEED=")
+	if err := letMutexesWait(); err != nil {
+		t.Fatal(err)
 	}
 	o := Options{Seed: *seedFlag, Steps: *stepsFlag, Dir: t.TempDir()}
 	if *traceFlag || *logFlag {
