@@ -110,10 +110,13 @@ func (s *shaker) moveOne(ctx context.Context, rng *rand.Rand) error {
 		}
 		return s.wait(ctx, operator)
 	}
+	if len(r.Learners) > 0 {
+		return errNotMoved // placement is moving it, so that it has one replica more
+	}
 	return fmt.Errorf("range %d has replicas on all %d nodes", r.ID, len(nodes))
 }
 
-// errNotMoved is a move that placement gave up.
+// errNotMoved is a move that placement gave up, or that it is doing anyway.
 var errNotMoved = errors.New("the move was given up")
 
 // wait returns when an operator is over.
