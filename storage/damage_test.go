@@ -209,6 +209,7 @@ func damages(name string, b []byte, r *rand.Rand, n int) map[string][]byte {
 // whatever was done to whichever file, a start is refused, or a read fails, with
 // the file's name, or everything is served as it was.
 func TestDamageAfterCleanStop(t *testing.T) {
+	t.Parallel()
 	fs := NewMemFS()
 	e := openFS(t, fs)
 	acked := writeAcknowledged(t, e)
@@ -230,6 +231,7 @@ func TestDamageAfterCleanStop(t *testing.T) {
 
 // The same holds after a crash, but for the very end of the newest log.
 func TestDamageAfterCrash(t *testing.T) {
+	t.Parallel()
 	fs := NewCrashableMemFS()
 	e := openFS(t, fs)
 	acked := writeAcknowledged(t, e)
@@ -265,6 +267,7 @@ func TestDamageAfterCrash(t *testing.T) {
 // A damaged block that is read while the engine runs is told to whom it concerns,
 // and what was in it is not served; other reads go on.
 func TestDamageWhileRunning(t *testing.T) {
+	t.Parallel()
 	fs := NewMemFS()
 	e := openFS(t, fs)
 	acked := writeAcknowledged(t, e)
@@ -280,7 +283,7 @@ func TestDamageWhileRunning(t *testing.T) {
 	}
 	want := acked.state(len(acked))
 	right, failed := 0, 0
-	for at := 100; at < len(img[largest]); at += 4000 {
+	for at := 100; at < len(img[largest]); at += max(4000, len(img[largest])/16) {
 		bad := bytes.Clone(img[largest])
 		bad[at] ^= 4
 		r, f := readDamaged(t, img.with(largest, bad), "data/"+largest, want)
@@ -294,7 +297,7 @@ func TestDamageWhileRunning(t *testing.T) {
 func readDamaged(t *testing.T, img diskImage, file string, want map[string]string) (right, failed int) {
 	t.Helper()
 	var told []*DamageError
-	e := must(Open(Options{Dir: "data", FS: img.disk(t), OnDamage: func(err *DamageError) { told = append(told, err) }}))(t)
+	e := must(Open(Options{Dir: "data", FS: img.disk(t), MemtableBytes: 1 << 20, CacheBytes: 4 << 20, OnDamage: func(err *DamageError) { told = append(told, err) }}))(t)
 	for k, value := range want {
 		v, ok, err := e.Get(user("%s", k), Latest)
 		switch {
@@ -373,7 +376,7 @@ func eachDamage(t *testing.T, img diskImage, judge func(name, what string, o out
 	r := rand.New(rand.NewPCG(3, 4))
 	counts := map[string]map[string]int{}
 	for _, name := range slices.Sorted(mapsKeys(img)) {
-		for what, b := range damages(name, img[name], r, 25) {
+		for what, b := range damages(name, img[name], r, 8) {
 			o := startOn(t, img.with(name, b))
 			kind := kindOf(name)
 			if counts[kind] == nil {
