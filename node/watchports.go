@@ -43,7 +43,7 @@ func (r *replicas) Learn(span proto.Span, known []*pontoonpb.Descriptor) {
 }
 
 // Open implements watchmux.Feeds: the own replica first, then the others in
-// turn. After a turn in which none served the range may have moved to others, and
+// turn. After a turn in which none served the range may have moved to others (P21), and
 // none be left to tell: it is looked up anew.
 func (r *replicas) Open(ctx context.Context, desc *pontoonpb.Descriptor, req *pontoonpb.FeedRequest, attempt int) (watchmux.Feed, error) {
 	order := r.nearest(desc)

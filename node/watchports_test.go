@@ -64,7 +64,7 @@ func TestThePastIsReadElsewhereIfTheReplicaHereIsBehind_P21(t *testing.T) {
 }
 
 // A watch finds a range that left all the nodes it was seen on, when none of them
-// is there any more to tell.
+// is there any more to tell (P21).
 func TestFeedFindsARangeThatLeftAllNodesItWasOn(t *testing.T) {
 	t.Parallel()
 	n := single(t)

@@ -154,7 +154,7 @@ func (a *attempt) learn(desc *pontoonpb.Descriptor, node proto.NodeID, re *proto
 		}
 	case pontoonpb.RangeErrorCode_UNAVAILABLE, pontoonpb.RangeErrorCode_AMBIGUOUS:
 		a.cache.SetLeader(id, 0)
-		// None of them answers. The range may have moved away from all of them before
+		// None of them answers (P21). The range may have moved away from all of them before
 		// they went, so that nobody is left to redirect: ask the directory, once a turn.
 		if a.next > 0 && a.next%len(desc.Replicas) == 0 {
 			a.cache.Evict(desc)

@@ -122,7 +122,7 @@ func TestSendForgetsALeaderThatWasRemoved(t *testing.T) {
 }
 
 // TestSendFindsARangeThatLeftAllNodesItKnows: the nodes where a range was are
-// gone, and so is whoever could redirect. The directory is asked once they were
+// gone, and so is whoever could redirect (P21). The directory is asked once they were
 // all tried, and once a turn while it knows nothing better.
 func TestSendFindsARangeThatLeftAllNodesItKnows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
