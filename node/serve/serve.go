@@ -61,6 +61,13 @@ func (p Patience) withDefaults() Patience {
 // the time of a get. Requests beyond that get a goroutine of their own.
 const streamWorkers = 512
 
+// Windows of flow control, in bytes. Left to itself gRPC measures the way to the
+// other side, with a ping and its answer for nearly every small request.
+const (
+	streamWindow = 1 << 20
+	connWindow   = 4 << 20
+)
+
 // Limits are what clients are held to.
 type Limits struct {
 	RequestBytes         uint
@@ -78,6 +85,8 @@ func ClientOptions(l Limits) []grpc.ServerOption {
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.MaxConcurrentStreams(l.ConcurrentStreams),
 		grpc.NumStreamWorkers(streamWorkers),
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
 	}
 	if l.MinPing > 0 {
 		opts = append(opts, grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: l.MinPing}))
@@ -94,8 +103,8 @@ func PeerOptions() []grpc.ServerOption {
 		grpc.MaxRecvMsgSize(math.MaxInt32),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.MaxConcurrentStreams(math.MaxUint32),
-		grpc.InitialWindowSize(1 << 20),
-		grpc.InitialConnWindowSize(4 << 20),
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
 		grpc.ReadBufferSize(128 << 10),
 		grpc.WriteBufferSize(128 << 10),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
