@@ -260,17 +260,41 @@ func TestSecondChangeInLogIsNoticed_P12(t *testing.T) {
 	}
 }
 
-// A commit index that was not worth a write of its own is written with the next
-// entries, once, and never in the place of a newer one (P12).
-func TestCommitIsWrittenWithLaterEntries_P12(t *testing.T) {
-	r := &Replica{unsaid: &raftpb.HardState{Term: new(uint64(3)), Vote: new(uint64(2)), Commit: new(uint64(7))}}
-	entries := func() *raftpb.Message { return &raftpb.Message{Entries: []*raftpb.Entry{{Index: new(uint64(9))}}} }
-	m := entries()
-	if r.sayCommit(m); m.GetTerm() != 3 || m.GetVote() != 2 || m.GetCommit() != 7 {
-		t.Errorf("written with %v", hardStateOf(m))
+// A commit index is written with the first change of replicas after it, with a
+// new term or vote, and with nothing else (P12).
+func TestCommitIsWrittenWithAChangeOfReplicas_P12(t *testing.T) {
+	hard := func(term, vote, commit uint64) *raftpb.Message {
+		return &raftpb.Message{Term: &term, Vote: &vote, Commit: &commit}
 	}
-	m = entries()
-	if r.sayCommit(m); hardStateOf(m) != nil {
-		t.Errorf("said twice: %v", hardStateOf(m))
+	with := func(m *raftpb.Message, index uint64, kind raftpb.EntryType) *raftpb.Message {
+		m.Entries = append(m.Entries, &raftpb.Entry{Index: &index, Term: new(uint64(3)), Type: &kind})
+		m.Responses = []*raftpb.Message{{}}
+		return m
+	}
+	normal, change := raftpb.EntryNormal, raftpb.EntryConfChangeV2
+	steps := []struct {
+		m    *raftpb.Message
+		want uint64 // commit index that is written; 0: no hard state, ^0: nothing at all
+	}{
+		{hard(3, 2, 4), 4},                                     // a vote
+		{with(hard(3, 2, 5), 8, normal), 0},                    // a commit index beside entries
+		{hard(3, 2, 6), ^uint64(0)},                            // one alone
+		{with(&raftpb.Message{}, 9, change), 6},                // said before, and never written
+		{with(&raftpb.Message{}, 10, change), 0},               // said
+		{with(with(hard(3, 2, 9), 11, normal), 12, change), 9}, // with the change itself
+		{with(hard(4, 2, 9), 13, normal), 9},                   // a new term
+	}
+	s := &Store{}
+	s.writer = newLogWriter(s)
+	r := &Replica{s: s}
+	for i, step := range steps {
+		r.append(step.m)
+		got := ^uint64(0)
+		if n := len(s.writer.queue); n > 0 {
+			got = hardStateOf(s.writer.queue[n-1].msg).GetCommit()
+		}
+		if s.writer.queue = nil; got != step.want {
+			t.Errorf("step %d wrote commit index %d, want %d", i, int64(got), int64(step.want))
+		}
 	}
 }

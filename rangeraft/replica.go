@@ -59,7 +59,7 @@ type Replica struct {
 	staged    []*stagedSnapshot
 	sending   map[proto.ReplicaID]*outgoing // raft snapshots under way
 	reload    bool                          // a raft snapshot replaced the state
-	unsaid    *raftpb.HardState             // a commit index that waits for entries to go with
+	unsaid    *raftpb.HardState             // newest, while its commit index is not worth a write
 	handed    writtenVote                   // to the log writer last
 	quiet     quiet                         // since a leader was heard of
 	tail      storage.LogMark               // end of raft's log after the last Ready; zero: not known

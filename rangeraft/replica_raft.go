@@ -3,6 +3,7 @@ package rangeraft
 import (
 	"bytes"
 	"log/slog"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -154,44 +155,49 @@ func (r *Replica) ready() {
 	}
 }
 
-// append hands a MsgStorageAppend to the log writer, unless it says nothing but
-// a commit index: raft may forget that, and the next append carries it.
+// append hands a MsgStorageAppend to the log writer. A commit index is written
+// only where a restart must know of it: raft may forget it, and apply writes as
+// much when it comes to it.
 func (r *Replica) append(m *raftpb.Message) {
 	it := appendItem{r: r, msg: m}
 	hs := hardStateOf(m)
 	if hs != nil {
-		r.unsaid = nil // it says as much
+		r.unsaid = hs
 	}
-	voted := r.handed.changedBy(hs)
-	switch entries := m.GetEntries(); {
+	entries := m.GetEntries()
+	switch {
 	case !raft.IsEmptySnap(m.GetSnapshot()):
 		it.staged = r.takeStaged(m.GetSnapshot())
 		r.subsume(it.staged.data.Descriptor())
-		r.tail = storage.LogMark{}
-	case len(entries) > 0:
-		r.sayCommit(m)
-		end := entries[len(entries)-1]
-		r.tail = storage.LogMark{Index: pproto.Index(end.GetIndex()), Term: pproto.Term(end.GetTerm())}
-	case len(m.GetResponses()) == 0 && !voted:
-		if hs != nil {
-			r.unsaid = hs
-		}
+		r.handed.changedBy(hs)
+		r.tail, r.unsaid = storage.LogMark{}, nil
+		r.s.writer.enqueue(it)
 		return
+	case r.handed.changedBy(hs), slices.ContainsFunc(entries, changesReplicas):
+		r.sayHardState(m)
+	case len(entries) == 0 && len(m.GetResponses()) == 0:
+		return
+	default:
+		m.Term, m.Vote, m.Commit = nil, nil, nil
+	}
+	if n := len(entries); n > 0 {
+		r.tail = storage.LogMark{Index: pproto.Index(entries[n-1].GetIndex()), Term: pproto.Term(entries[n-1].GetTerm())}
 	}
 	r.s.writer.enqueue(it)
 }
 
-// sayCommit gives a commit index that was not written to the entries that are.
-// Apply writes as much when it comes to it, but that may be in several steps: a
-// log that holds a configuration change must say that an earlier one is
-// committed, else a restart would campaign among voters two changes back, who
-// need not meet those of today (P12).
-func (r *Replica) sayCommit(m *raftpb.Message) {
-	if hs := r.unsaid; hs != nil && hardStateOf(m) == nil {
+// sayHardState gives a message the newest hard state. A log that holds a change
+// of replicas must say that an earlier one is committed, else a restart before
+// its apply would campaign among voters two changes back, who need not meet
+// those of today (P12).
+func (r *Replica) sayHardState(m *raftpb.Message) {
+	if hs := r.unsaid; hs != nil {
 		m.Term, m.Vote, m.Commit = hs.Term, hs.Vote, hs.Commit
 	}
 	r.unsaid = nil
 }
+
+func changesReplicas(e *raftpb.Entry) bool { return e.GetType() == raftpb.EntryConfChangeV2 }
 
 // send prepares an outgoing message of this turn.
 func (r *Replica) send(m *raftpb.Message) {
