@@ -64,10 +64,10 @@ type Options struct {
 	MaxUncommittedBytes uint64
 
 	// LogEntries is how long a log grows before the leader drops what every
-	// live replica has. Default 4096.
+	// replica has. Default 256.
 	LogEntries uint64
-	// LogEntriesMax is how long a log grows before replicas that lag are left to
-	// a raft snapshot. Default 16384.
+	// LogEntriesMax is how long a log grows before replicas that lag or are away
+	// are left to a raft snapshot. Default 16384.
 	LogEntriesMax uint64
 	// Snapshots bounds raft snapshots being sent at a time. Default 2.
 	Snapshots int
@@ -102,12 +102,13 @@ func (o *Options) Validate() error {
 	setDefault(&o.MaxInflight, 256)
 	setDefault(&o.MaxMessageBytes, 1<<20)
 	setDefault(&o.MaxUncommittedBytes, 64<<20)
-	setDefault(&o.LogEntries, 4096)
+	setDefault(&o.LogEntries, 256)
 	setDefault(&o.LogEntriesMax, 16384)
 	setDefault(&o.Snapshots, 2)
 	setDefault(&o.SnapshotBytesPerSecond, 64<<20)
 	setDefault(&o.MaxBatchBytes, 1<<20)
 	setDefault(&o.PipelineAt, 8)
+	setDefault(&o.RecentBytes, 32<<20)
 	if o.ElectionTicks < 4 {
 		return fmt.Errorf("rangeraft: ElectionTicks %d leaves no leader lease", o.ElectionTicks)
 	}

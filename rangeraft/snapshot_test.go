@@ -57,6 +57,38 @@ func TestLaggingReplicaTakesSnapshot_P47(t *testing.T) {
 	}
 }
 
+// A log is cut short, and yet a leader's node that went away returns to it: its
+// successor does not know how far it was.
+func TestOldLeaderReturnsToTheLog(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.LogEntries, o.LogEntriesMax = 16, 100 })
+	for i := range 150 {
+		c.put(fmt.Sprint("before", i), "1")
+	}
+	c.wait("log cut short", func() bool {
+		first, _ := c.leader(3).engine.Log(3).FirstIndex()
+		return first > 130
+	})
+	away := c.leader(3)
+	away.crash(0)
+	for i := range 60 {
+		c.put(fmt.Sprint("after", i), fmt.Sprint(i))
+	}
+	r := c.leader(3).store.replica(3)
+	c.wait("truncated if ever", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.ledTicks > r.nextTruncate+r.s.opts.ElectionTicks
+	})
+	away.start(false)
+	c.wait("caught up", func() bool {
+		return away.store.replica(3).published.Load().index >= c.leader(3).store.replica(3).published.Load().index
+	})
+	if n := counted(t, c.leader(3).store.metrics.snapshotsSent.WithLabelValues("ok")); n != 0 {
+		t.Errorf("%v raft snapshots were sent", n)
+	}
+	c.mustHave("after59", "59")
+}
+
 func splitOp(c *cluster, key string, right uint64) *pontoonpb.RangeOp {
 	return &pontoonpb.RangeOp{
 		Span: &pontoonpb.Span{Start: []byte("\x03" + key), End: []byte("\x03" + key + "\x00")},

@@ -7,8 +7,9 @@ import (
 	"github.com/pontoon-kv/pontoon/proto"
 )
 
-// maybeTruncate proposes to drop the part of the log that nobody needs. A
-// replica that lags by more than LogEntriesMax is left to a raft snapshot.
+// maybeTruncate proposes to drop the part of the log that nobody needs: the
+// sooner, the more of it dies in memory. A replica that lags by more than
+// LogEntriesMax is left to a raft snapshot.
 func (r *Replica) maybeTruncate() {
 	log := r.s.opts.Engine.Log(r.id)
 	first, err := log.FirstIndex()
@@ -24,8 +25,10 @@ func (r *Replica) maybeTruncate() {
 	r.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		switch {
 		case id == uint64(r.replicaID):
-		case pr.Match == 0 && pr.RecentActive:
-			target = 0 // lives, and has not said yet how far it is
+		case pr.Match == 0 && (pr.RecentActive || applied-first <= r.s.opts.LogEntriesMax):
+			// It has not said to this leader how far it is. One that is away had what
+			// an earlier leader dropped, and returns to the rest.
+			target = 0
 		case pr.State == tracker.StateSnapshot:
 			target = min(target, pr.PendingSnapshot)
 		case applied-min(pr.Match, applied) <= r.s.opts.LogEntriesMax:
