@@ -208,6 +208,7 @@ func (r *Replica) fallAsleep(others []proto.NodeID) {
 	r.slumber = slumber{led: true, need: r.s.opts.hibernateTicks()}
 	r.asleep.Store(&asleepWith{term: r.leaderTerm, others: others})
 	r.lease.Rest()
+	r.ev.Forget()
 	r.hibernating.Store(true)
 	r.sleepers().rest(r)
 }

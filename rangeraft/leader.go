@@ -110,7 +110,7 @@ func (r *Replica) ownTermApplied() {
 	opts := evaluator.Options{
 		Term: r.leaderTerm, Replica: r.replicaID, Descriptor: r.desc.Load(), Closed: r.closed(),
 		State: &r.state0, Numbers: r.s.opts.Sequencer, Now: time.Duration(r.s.opts.Now()),
-		MaxBatchBytes: r.s.opts.MaxBatchBytes, PipelineAt: r.s.opts.PipelineAt, BlockedAfter: r.s.opts.electionTimeout(),
+		MaxBatchBytes: r.s.opts.MaxBatchBytes, PipelineAt: r.s.opts.PipelineAt, Recent: r.s.recent, BlockedAfter: r.s.opts.electionTimeout(),
 	}
 	if r.s.opts.Lessor != nil && r.span().Overlaps(keys.LeaseSpan) {
 		opts.Lessor = r.s.opts.Lessor

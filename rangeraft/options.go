@@ -81,6 +81,9 @@ type Options struct {
 	// PipelineAt is how many writes must wait on a range for an entry of their
 	// own while another one is in flight. Default 8.
 	PipelineAt int
+	// RecentBytes bounds the newest versions that leaders remember of what they
+	// wrote, so that writing it again reads no engine. Default 32 MiB.
+	RecentBytes int64
 }
 
 // Validate fills defaults and names what is missing.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/evaluator"
 	"github.com/pontoon-kv/pontoon/rangeraft/leaderlease"
 	"github.com/pontoon-kv/pontoon/rangeraft/transport"
 	"github.com/pontoon-kv/pontoon/storage"
@@ -32,12 +33,13 @@ type Store struct {
 	dropper   *storage.Dropper
 	resolving *resolving
 	sizing    sizeBudget
-	boot      uint64        // tells this life from others in merge ids
-	merges    atomic.Uint64 // counts them
-	snapshots chan struct{} // one token per raft snapshot being sent
-	aside     chan struct{} // one token per raft snapshot that broke off and is to go on
-	counting  chan struct{} // one token: a range is being counted
-	asking    chan struct{} // one token per replica that asks whether it was removed
+	recent    *evaluator.Budget // what leaders remember
+	boot      uint64            // tells this life from others in merge ids
+	merges    atomic.Uint64     // counts them
+	snapshots chan struct{}     // one token per raft snapshot being sent
+	aside     chan struct{}     // one token per raft snapshot that broke off and is to go on
+	counting  chan struct{}     // one token: a range is being counted
+	asking    chan struct{}     // one token per replica that asks whether it was removed
 	departed  *departed
 	leavers   leavers
 	retiring  atomic.Bool // TransferAll began: no leadership is taken over any more
@@ -74,7 +76,7 @@ func Open(opts Options) (*Store, error) {
 		opts: opts, log: opts.Logger, scheduler: newScheduler(), replicas: map[proto.RangeID]*Replica{},
 		splitting: map[proto.RangeID]*leaderlease.Promise{}, incoming: map[proto.RangeID]proto.Span{},
 		boot: rand.Uint64(), snapshots: make(chan struct{}, opts.Snapshots), aside: make(chan struct{}, snapshotsAside), counting: make(chan struct{}, 1), started: opts.Now(), resolving: newResolving(),
-		asking: make(chan struct{}, parallelAsking), departed: newDeparted(),
+		asking: make(chan struct{}, parallelAsking), departed: newDeparted(), recent: evaluator.NewBudget(opts.RecentBytes),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.closing, s.sessions = newClosing(s), newSessions(s)

@@ -153,7 +153,10 @@ func (e *Evaluator) Applied(number uint64, desc *pontoonpb.Descriptor) {
 	invariant(b.id == number, "batches are applied in the order of their proposals")
 	e.inflight = e.inflight[1:]
 	e.lastApplied = b.id
-	e.overlay.applied(b)
+	e.overlay.applied(b, e.recent.remember)
+	if b.alone { // it may have changed more than it names
+		e.recent.forget()
+	}
 	for _, h := range b.added {
 		h.applied = true
 		h.askAt = e.now + e.opts.BlockedAfter

@@ -27,6 +27,7 @@ type Evaluator struct {
 	onBatch  []*request // wait for something in flight to be applied
 
 	overlay      *overlay
+	recent       recent
 	locks        *lockTable
 	leases       *registrations
 	merging      merging
@@ -72,8 +73,8 @@ func New(opts Options) (*Evaluator, error) {
 	}
 	e := &Evaluator{
 		opts: o, desc: o.Descriptor, span: proto.SpanOf(o.Descriptor.Span),
-		requests: map[RequestID]*request{},
-		overlay:  newOverlay(), locks: newLockTable(), leases: newRegistrations(),
+		requests: map[RequestID]*request{}, recent: recent{budget: o.Recent},
+		overlay: newOverlay(), locks: newLockTable(), leases: newRegistrations(),
 		closed: o.Closed, now: o.Now,
 	}
 	if err := e.loadLocks(); err != nil {
@@ -259,6 +260,7 @@ func (e *Evaluator) Fail(err error) {
 		return
 	}
 	e.failed = err
+	e.recent.forget()
 	lost := errorReply(proto.Errorf(pontoonpb.RangeErrorCode_AMBIGUOUS, "leadership lost"))
 	for _, b := range e.inflight {
 		for _, m := range b.members {

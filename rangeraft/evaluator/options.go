@@ -25,7 +25,9 @@ type Options struct {
 	// PipelineAt is how many requests must wait before a batch is evaluated while
 	// another one is in flight. Fewer wait for its apply, so that a range that is
 	// asked often enough gets fewer and larger entries. 0: 1, never wait.
-	PipelineAt     int
+	PipelineAt int
+	// Recent bounds the applied versions that are remembered; nil: none are.
+	Recent         *Budget
 	SpanDeleteKeys int64         // a deletion of more keys becomes a span deletion (P36); 0: 1000
 	BlockedAfter   time.Duration // a txn's locks are asked about after (P32); 0: 1 s
 }

@@ -164,8 +164,8 @@ func (o *overlay) bind(b *batch, first int64) {
 	}
 }
 
-// applied removes the oldest batch.
-func (o *overlay) applied(b *batch) {
+// applied removes the oldest batch, whose versions the engine has and keep takes.
+func (o *overlay) applied(b *batch, keep func(key []byte, kv *mvccpb.KeyValue)) {
 	t := o.touched[b.id]
 	if t == nil {
 		return
@@ -173,6 +173,7 @@ func (o *overlay) applied(b *batch) {
 	delete(o.touched, b.id)
 	for _, d := range t.versions {
 		invariant(d.stages[0].batch == b.id, "the overlay drops the oldest batch first")
+		keep(d.key, d.stages[0].kv)
 		if d.stages = d.stages[1:]; len(d.stages) == 0 {
 			o.versions.Delete(d)
 		}

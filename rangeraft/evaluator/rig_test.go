@@ -74,7 +74,7 @@ func userRig(t testing.TB) *rig { return newRig(t, keys.UserSpan) }
 func (r *rig) lead(term proto.Term) {
 	ev, err := New(Options{
 		Term: term, Descriptor: r.m.desc, Closed: r.m.closed, State: r.m, Numbers: r, Lessor: r.lessor, Now: r.now,
-		SpanDeleteKeys: 5, BlockedAfter: time.Second,
+		SpanDeleteKeys: 5, BlockedAfter: time.Second, Recent: NewBudget(1 << 20),
 	})
 	if err != nil {
 		r.t.Fatal(err)

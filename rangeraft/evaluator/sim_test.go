@@ -294,7 +294,7 @@ func (r *simRange) elect() {
 	ev, err := New(Options{
 		PipelineAt: pipelineAt,
 		Term:       proto.Term(r.term), Descriptor: r.m.desc, Closed: r.m.closed, State: r.m, Numbers: r, Now: r.s.now,
-		SpanDeleteKeys: 3, BlockedAfter: time.Second, MaxBatchRequests: 5,
+		SpanDeleteKeys: 3, BlockedAfter: time.Second, MaxBatchRequests: 5, Recent: NewBudget(2000),
 	})
 	if err != nil {
 		r.s.t.Fatal(err)

@@ -12,7 +12,8 @@ import (
 	"github.com/pontoon-kv/pontoon/storage/keys"
 )
 
-// view is the etcdop.View of one request: the overlay before the engine (P16).
+// view is the etcdop.View of one request: the overlay before what is applied
+// (P16), and that from memory where it was written lately.
 type view struct {
 	e *Evaluator
 	b *batch
@@ -22,6 +23,9 @@ type view struct {
 func (v *view) Get(key []byte) (*mvccpb.KeyValue, error) {
 	internal := keys.User(key)
 	if kv, ok := v.e.overlay.get(internal); ok {
+		return kv, nil
+	}
+	if kv, ok := v.e.recent.get(internal); ok {
 		return kv, nil
 	}
 	return v.e.opts.State.Get(internal)
