@@ -14,8 +14,8 @@ func keyValueAt(rev int64, value string) *mvccpb.KeyValue {
 	return &mvccpb.KeyValue{ModRevision: rev, Value: []byte(value)}
 }
 
-// What is remembered is the newest version or nothing, however it is forgotten,
-// and the budget is what is held.
+// P16: what is remembered is the newest version or nothing, however it is
+// forgotten, and the budget is what is held.
 func TestRecentIsNewestOrNothing(t *testing.T) {
 	budget := NewBudget(3 * generationBytes / 2)
 	m := recent{budget: budget}
@@ -67,7 +67,7 @@ func (c *counting) Get(key []byte) (*mvccpb.KeyValue, error) {
 	return c.State.Get(key)
 }
 
-// A key that this leadership wrote is written again without a read, until
+// P16: a key that this leadership wrote is written again without a read, until
 // something changes more than it names.
 func TestWrittenAgainWithoutARead(t *testing.T) {
 	r := userRig(t)
