@@ -12,6 +12,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/leasesvc"
 	"github.com/pontoon-kv/pontoon/node/admin"
+	"github.com/pontoon-kv/pontoon/node/admission"
 	"github.com/pontoon-kv/pontoon/node/api"
 	"github.com/pontoon-kv/pontoon/node/auth"
 	"github.com/pontoon-kv/pontoon/node/concurrency"
@@ -251,8 +252,9 @@ func (n *Node) serve() {
 	view := clusterView{Sender: n.sender, node: n, dir: n.directory}
 	header := n.header()
 	n.rpcs = metrics.NewRPC(n.registry, n.cfg.Metrics == "extensive")
+	entry := admission.New(admission.Options{Requests: int(n.cfg.MaxRequestsInFlight), Registerer: n.registry})
 	client := grpc.NewServer(slices.Concat(
-		serve.ClientOptions(n.limits()), n.rpcs.Options(), []grpc.ServerOption{
+		serve.ClientOptions(n.limits()), n.rpcs.Options(), entry.ServerOptions(), []grpc.ServerOption{
 			grpc.Creds(secure.Accepted(serve.Unwrap)), grpc.ChainUnaryInterceptor(n.guard.AdminService),
 			grpc.ChainUnaryInterceptor(slowRequests{n.cfg.SlowRequest, n.cfg.Logger}.unary),
 		}, n.needs.Options(), n.tracer.ServerOptions(), answered{n.kv.Observe}.options())...)

@@ -75,6 +75,11 @@ func (s *Store) dispatch(ctx context.Context, r *Replica, op *pontoonpb.RangeOp)
 // doWrite asks for room only where the write would be evaluated, also by a leader
 // that does not serve yet.
 func (r *Replica) doWrite(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+	bytes := int64(op.SizeVT())
+	if !r.admit(bytes) {
+		return refusal(errTooMany)
+	}
+	defer r.leave(bytes)
 	if room := r.s.opts.Room; room != nil && r.leaderNode.Load() == uint64(r.s.opts.NodeID) {
 		if err := room.Admit(ctx, op); err != nil {
 			return refusal(err)
@@ -140,6 +145,11 @@ func (r *Replica) closedOrGate(ctx context.Context, span proto.Span, rev proto.R
 }
 
 func (r *Replica) doLock(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+	bytes := int64(op.SizeVT())
+	if !r.admit(bytes) {
+		return refusal(errTooMany)
+	}
+	defer r.leave(bytes)
 	q := newRequest(op)
 	reply := r.run(ctx, q)
 	if reply.Error == nil && q.lockedReads != nil {

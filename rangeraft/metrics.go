@@ -19,6 +19,7 @@ type metrics struct {
 	slowApplies      prometheus.Counter
 	lateTicks        prometheus.Counter
 	ignored          prometheus.Counter
+	refused          prometheus.Counter
 	elections        prometheus.Counter
 	leaseRounds      prometheus.Counter
 	snapshotsSent    *prometheus.CounterVec
@@ -50,6 +51,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 20),
 		}),
 		ignored:          counter("commands_ignored_total", "Commands that apply ignored as stale (P12)."),
+		refused:          counter("writes_refused_total", "Clients' writes that a leader refused because too many were under way."),
 		elections:        counter("leaderships_gained_total", "Leaderships begun here."),
 		leaseRounds:      counter("quorum_rounds_total", "Heartbeat rounds sent because a leader lease did not do."),
 		snapshotsSent:    vec("snapshots_sent_total", "Raft snapshots sent.", "result"),
@@ -66,7 +68,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "pontoon", Subsystem: "raft", Name: name, Help: help}, f)
 	}
-	reg.MustRegister(m.logBatches, m.proposals, m.committed, m.applied, m.applySeconds, m.slowApplies, m.lateTicks, m.ignored, m.elections, m.leaseRounds,
+	reg.MustRegister(m.logBatches, m.proposals, m.committed, m.applied, m.applySeconds, m.slowApplies, m.lateTicks, m.ignored, m.refused, m.elections, m.leaseRounds,
 		m.snapshotsSent, m.snapshotsTaken, m.snapshotsResumed, m.resolved, m.collected, m.sendFailures,
 		gauge("replicas", "Replicas on this node.", func() float64 { return float64(len(s.all())) }),
 		gauge("live_keys", "Live user keys in the replicas of this node.", func() float64 { return float64(s.liveKeys()) }),

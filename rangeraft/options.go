@@ -66,6 +66,9 @@ type Options struct {
 	// LogEntries is how long a log grows before the leader drops what every
 	// replica has. Default 256.
 	LogEntries uint64
+	// LogBytes is what is applied before it does so anyway, in bytes of entries.
+	// Default 512 KiB.
+	LogBytes int64
 	// LogEntriesMax is how long a log grows before replicas that lag or are away
 	// are left to a raft snapshot. Default 16384.
 	LogEntriesMax uint64
@@ -81,6 +84,12 @@ type Options struct {
 	// PipelineAt is how many writes must wait on a range for an entry of their
 	// own while another one is in flight. Default 8.
 	PipelineAt int
+	// MaxWriters bounds clients' writes under way at a range; more are refused.
+	// Default 5000, what etcd lets wait between commit and apply.
+	MaxWriters int
+	// MaxWriteBytes bounds the bytes of clients' writes under way at all ranges.
+	// Default 256 MiB.
+	MaxWriteBytes int64
 	// RecentBytes bounds the newest versions that leaders remember of what they
 	// wrote, so that writing it again reads no engine. Default 32 MiB.
 	RecentBytes int64
@@ -106,11 +115,14 @@ func (o *Options) Validate() error {
 	setDefault(&o.MaxMessageBytes, 1<<20)
 	setDefault(&o.MaxUncommittedBytes, 64<<20)
 	setDefault(&o.LogEntries, 256)
+	setDefault(&o.LogBytes, 512<<10)
 	setDefault(&o.LogEntriesMax, 16384)
 	setDefault(&o.Snapshots, 2)
 	setDefault(&o.SnapshotBytesPerSecond, 64<<20)
 	setDefault(&o.MaxBatchBytes, 1<<20)
 	setDefault(&o.PipelineAt, 8)
+	setDefault(&o.MaxWriters, 5000)
+	setDefault(&o.MaxWriteBytes, 256<<20)
 	setDefault(&o.RecentBytes, 32<<20)
 	if o.ElectionTicks < 4 {
 		return fmt.Errorf("rangeraft: ElectionTicks %d leaves no leader lease", o.ElectionTicks)

@@ -41,6 +41,7 @@ type Replica struct {
 	load        load
 	size        sizeEstimate
 	merge       atomic.Pointer[pontoonpb.MergeRecord] // remembered (P46)
+	writers     atomic.Int64                          // clients' writes under way
 
 	mu        sync.Mutex // I1: guards everything below
 	gone      bool       // replaced or stopped: nothing may happen any more

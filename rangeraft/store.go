@@ -34,6 +34,7 @@ type Store struct {
 	resolving *resolving
 	sizing    sizeBudget
 	recent    *evaluator.Budget // what leaders remember
+	writing   atomic.Int64      // bytes of clients' writes under way
 	boot      uint64            // tells this life from others in merge ids
 	merges    atomic.Uint64     // counts them
 	snapshots chan struct{}     // one token per raft snapshot being sent

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pontoon-kv/pontoon/node/admission"
 	"github.com/pontoon-kv/pontoon/node/discovery"
 	"github.com/pontoon-kv/pontoon/node/secure"
 	"github.com/pontoon-kv/pontoon/storage"
@@ -82,6 +83,7 @@ type Config struct {
 	MaxRequestBytes             uint // largest request a client may send, bytes
 	MaxTxnOps                   uint // largest number of operations in one txn
 	MaxConcurrentStreams        uint32
+	MaxRequestsInFlight         uint // requests of clients under way at a time; more are refused
 	Keepalive                   Keepalive
 	SlowRequest                 time.Duration // a unary request that takes longer is logged
 
@@ -162,6 +164,7 @@ func Default() Config {
 		MaxRequestBytes:             DefaultMaxRequest,
 		MaxTxnOps:                   DefaultMaxTxnOps,
 		MaxConcurrentStreams:        math.MaxUint32,
+		MaxRequestsInFlight:         admission.DefaultRequests,
 		Keepalive:                   Keepalive{MinTime: DefaultKeepAliveMin, Interval: DefaultKeepAlive, Timeout: DefaultKeepAliveWait},
 		SlowRequest:                 DefaultSlowRequest,
 		AutoCompactionMode:          "periodic",
@@ -237,6 +240,8 @@ func (c *Config) checkNumbers() error {
 		return fmt.Errorf("--metrics must be basic or extensive (set to %q)", c.Metrics)
 	case c.MaxTxnOps == 0:
 		return errors.New("--max-txn-ops must be >0")
+	case c.MaxRequestsInFlight == 0 || c.MaxRequestsInFlight > math.MaxInt32:
+		return fmt.Errorf("--max-requests-in-flight must be >0 and at most %d (set to %d)", math.MaxInt32, c.MaxRequestsInFlight)
 	case c.Tracing.PerMillion < 0:
 		return errors.New("distributed tracing configurition is not valid: (tracing sampling rate must be positive)")
 	case c.Tracing.PerMillion > maxPerMillion:

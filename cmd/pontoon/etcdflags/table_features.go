@@ -42,5 +42,6 @@ var own = []Flag{
 	{Name: "locality", Usage: "Where this node is, wide to narrow: region=..,zone=..; replicas are spread over it.", Make: text(field(func(c *config.Config) *string { return &c.Locality }))},
 	{Name: "leader-lease", Usage: "Serve under leader leases; false confirms every read and grant by a quorum.", Make: boolean(field(func(c *config.Config) *bool { return &c.LeaderLease }))},
 	{Name: "cache-bytes", Usage: "Memory for the engine's block cache, bytes.", Make: number(field(func(c *config.Config) *int64 { return &c.CacheBytes }))},
+	{Name: "max-requests-in-flight", Usage: "Most requests of clients under way at this node; more are refused as too many.", Make: number(field(func(c *config.Config) *uint { return &c.MaxRequestsInFlight }))},
 	{Name: "tracing-endpoint", Usage: "OTLP gRPC collector, HOST:PORT, of all traces; empty: none.", Make: text(field(func(c *config.Config) *string { return &c.Tracing.Endpoint }))},
 }
