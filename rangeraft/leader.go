@@ -3,6 +3,7 @@ package rangeraft
 import (
 	"errors"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -31,9 +32,12 @@ type leader struct {
 	lessor     bool           // Lessor.Gained was called
 	handOver   func()         // runs once nothing is under way any more
 	ledTicks   int            // ticks of this leadership
-	// nextTruncate is the tick from which the log may be truncated: not before
-	// every live replica had the time to answer.
+	// nextTruncate is the tick from which the log may be truncated, though the
+	// truncation to truncatingTo did not happen: not before every live replica had
+	// the time to answer.
 	nextTruncate int
+	truncatingTo uint64        // what was proposed last; at first everything
+	truncatedAt  int64         // bytes applied by then
 	driver       *mergeDriver  // of a merge with the right neighbour
 	asking       bool          // somebody inquires about a merge
 	askAt        time.Duration // when a frozen range asks
@@ -43,7 +47,7 @@ type leader struct {
 func (r *Replica) gained() {
 	r.leader = leader{leading: true, leaderTerm: r.term,
 		requests: map[evaluator.RequestID]*request{}, reads: map[evaluator.RequestID]*request{},
-		nextTruncate: r.s.opts.ElectionTicks}
+		nextTruncate: r.s.opts.ElectionTicks, truncatingTo: math.MaxUint64}
 	r.leader.state0.r = r
 	r.lease.Lead(r.term, r.voters())
 	r.lease.SetLeaving(r.s.leavers.of(r.desc.Load()))

@@ -2,6 +2,7 @@ package rangeraft
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,34 @@ func TestOldLeaderReturnsToTheLog(t *testing.T) {
 		t.Errorf("%v raft snapshots were sent", n)
 	}
 	c.mustHave("after59", "59")
+}
+
+// A log of large entries is cut by its size, soon, and again as soon as it has
+// grown: what is cut in time is never written to a table.
+func TestLogIsCutBySize(t *testing.T) {
+	const size = 64 << 10
+	c := newCluster(t, 3, func(o *Options) { o.LogBytes = size })
+	value := strings.Repeat("x", size/4)
+	for i := range 40 {
+		c.put("large", fmt.Sprint(value, i))
+	}
+	c.wait("log cut to its bytes", func() bool {
+		l := c.leader(3)
+		first, _ := l.engine.Log(3).FirstIndex()
+		return first+4 > uint64(l.store.replica(3).published.Load().index)
+	})
+	l := c.leader(3)
+	r := l.store.replica(3)
+	r.mu.Lock()
+	r.nextTruncate = r.ledTicks + 1<<30 // a truncation that was done is not waited for
+	r.mu.Unlock()
+	for i := range 8 {
+		c.put("large", fmt.Sprint(value, i))
+	}
+	c.wait("cut again", func() bool {
+		first, _ := l.engine.Log(3).FirstIndex()
+		return first+4 > uint64(r.published.Load().index)
+	})
 }
 
 func splitOp(c *cluster, key string, right uint64) *pontoonpb.RangeOp {

@@ -18,7 +18,13 @@ func (r *Replica) maybeTruncate() {
 	}
 	applied := uint64(r.state.Index)
 	r.ledTicks++
-	if applied < first+r.s.opts.LogEntries || r.ledTicks < r.nextTruncate {
+	size := r.size.applied.Load()
+	r.truncatedAt = min(r.truncatedAt, size) // a split shares what was applied
+	large := size-r.truncatedAt >= r.s.opts.LogBytes
+	if !large && applied < first+r.s.opts.LogEntries {
+		return
+	}
+	if r.ledTicks < r.nextTruncate && first <= r.truncatingTo {
 		return
 	}
 	target := applied
@@ -38,7 +44,7 @@ func (r *Replica) maybeTruncate() {
 	for _, o := range r.sending {
 		target = min(target, uint64(o.index))
 	}
-	if target < first+r.s.opts.LogEntries/2 {
+	if target < first || !large && target < first+r.s.opts.LogEntries/2 {
 		return
 	}
 	term, err := log.Term(target)
@@ -47,5 +53,6 @@ func (r *Replica) maybeTruncate() {
 	}
 	// Its fate shows in the log; if it was dropped it is proposed again later.
 	r.nextTruncate = r.ledTicks + r.s.opts.ElectionTicks
+	r.truncatingTo, r.truncatedAt = target, size
 	r.ev.Truncate(proto.Index(target), proto.Term(term))
 }
