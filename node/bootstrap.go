@@ -56,6 +56,12 @@ func loadMembers(ctx context.Context, cfg *config.Config) (*membership.Cluster, 
 		return nil, 0, fmt.Errorf("data directory %s is one of etcd, which cannot be read as it is: "+
 			"take a snapshot of that cluster and make a cluster of it with `pontoon restore`, or give another --data-dir", cfg.DataDir)
 	}
+	own := cfg.AdvertisePeerURLs
+	if cfg.SRV.Wanted() {
+		if cfg.InitialCluster, own, err = cfg.SRV.Members(cfg.Name, own, cfg.Logger); err != nil {
+			return nil, 0, err
+		}
+	}
 	switch {
 	case len(cfg.Join) > 0:
 		have, err = joinCluster(ctx, cfg)
@@ -67,7 +73,7 @@ func loadMembers(ctx context.Context, cfg *config.Config) (*membership.Cluster, 
 		have, err = discoverCluster(ctx, cfg)
 		return have, founded, err
 	}
-	have, err = membership.Parse(cfg.InitialCluster, cfg.InitialClusterToken, cfg.Name, cfg.AdvertisePeerURLs)
+	have, err = membership.Parse(cfg.InitialCluster, cfg.InitialClusterToken, cfg.Name, own)
 	return have, founded, err
 }
 

@@ -69,6 +69,8 @@ type Config struct {
 	Join []string
 	// Discovery finds the members of a new cluster; it takes the place of InitialCluster.
 	Discovery discovery.Options
+	// SRV finds them in DNS.
+	SRV discovery.SRV
 	// Locality says where the node is, wide to narrow: region=..,zone=..
 	Locality string
 
@@ -205,7 +207,7 @@ func (c *Config) Complete() error {
 	if err := c.checkDiscovery(); err != nil {
 		return err
 	}
-	if c.InitialCluster == "" && len(c.Join) == 0 && !c.Discovery.Wanted() {
+	if c.InitialCluster == "" && len(c.Join) == 0 && !c.Discovery.Wanted() && !c.SRV.Wanted() {
 		c.InitialCluster = c.Alone()
 	}
 	switch c.InitialClusterState {

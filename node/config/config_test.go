@@ -47,7 +47,8 @@ func TestContradictionsAreRefused(t *testing.T) {
 		"two ways": {func(c *Config) {
 			c.Discovery.Endpoints, c.Discovery.Token, c.InitialCluster = []string{"a:1"}, "t", "a=http://a:1"
 		}, "multiple discovery or bootstrap flags are set"},
-		"no token": {func(c *Config) { c.Discovery.Endpoints = []string{"a:1"} }, "both --discovery-token and --discovery-endpoints"},
+		"asked and found": {func(c *Config) { c.SRV.Domain, c.InitialCluster = "example.com", "a=http://a:1" }, "multiple discovery or bootstrap flags are set"},
+		"no token":        {func(c *Config) { c.Discovery.Endpoints = []string{"a:1"} }, "both --discovery-token and --discovery-endpoints"},
 		"join and ask": {func(c *Config) {
 			c.Discovery.Endpoints, c.Discovery.Token, c.Join = []string{"a:1"}, "t", []string{"a:1"}
 		}, "exclude each other"},

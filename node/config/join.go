@@ -35,11 +35,17 @@ var errManyWays = errors.New("multiple discovery or bootstrap flags are set. " +
 
 // checkDiscovery refuses two ways to find the members.
 func (c *Config) checkDiscovery() error {
-	if c.Discovery.Wanted() && c.InitialCluster != "" {
+	ways := 0
+	for _, given := range []bool{c.InitialCluster != "", c.Discovery.Wanted(), c.SRV.Wanted()} {
+		if given {
+			ways++
+		}
+	}
+	if ways > 1 {
 		return errManyWays
 	}
-	if c.Discovery.Wanted() && len(c.Join) > 0 {
-		return errors.New("--join and --discovery-endpoints exclude each other: a node that joins is told who the others are")
+	if ways > 0 && len(c.Join) > 0 {
+		return errors.New("--join and --discovery-endpoints or --discovery-srv exclude each other: a node that joins is told who the others are")
 	}
 	return c.Discovery.Check()
 }

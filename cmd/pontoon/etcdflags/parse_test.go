@@ -85,7 +85,6 @@ func TestRefusals(t *testing.T) {
 		"--discovery-fallback can't be configured":         {"--discovery-fallback=proxy"},
 		"both --discovery-token and --discovery-endpoints": {"--discovery-token=x"},
 		"must not contain empty endpoints":                 {"--discovery-token=x", "--discovery-endpoints= ,a"},
-		"--discovery-srv is not supported":                 {"--discovery-srv=example.com"},
 		"--wal-dir is not supported":                       {"--wal-dir=/w"},
 		"--force-new-cluster is not supported":             {"--force-new-cluster"},
 		"no such file":                                     {"--config-file=/does/not/exist"},

@@ -24,11 +24,8 @@ var clustering = []Flag{
 	{Name: "max-learners", Usage: "Most learner members at a time.", Make: number(field(func(c *config.Config) *uint { return &c.MaxLearners }))},
 }
 
-// Why a cluster is not found in other ways.
-const (
-	noV2Discovery = "there is no v2 discovery service: give --discovery-token and --discovery-endpoints, or --initial-cluster"
-	noSRV         = "no DNS service records are asked: give --initial-cluster, --discovery-endpoints, or --join with the address of a member"
-)
+// noV2Discovery is why a cluster is not found in that way.
+const noV2Discovery = "there is no v2 discovery service: give --discovery-token and --discovery-endpoints, or --initial-cluster"
 
 // found is the place of a setting of the discovery service.
 func found[T any](at func(*nodediscovery.Options) *T) func(*Settings) *T {
@@ -52,8 +49,8 @@ var discovery = []Flag{
 	{Name: "discovery-password", Key: inClient + "auth.password", Usage: "Password of that user.", Make: text(found(func(o *nodediscovery.Options) *string { return &o.Password }))},
 	{Name: "discovery-fallback", NoKey: true, Class: Ignored, Why: "a node that finds no cluster ends", Usage: "What to do when discovery fails.", Make: oneOf("exit", "proxy")(func(s *Settings) *string { return &s.fallback })},
 	{Name: "discovery-proxy", Class: Refused, Why: noV2Discovery, Usage: "Proxy on the way to a v2 discovery service.", Make: unused(text, "")},
-	{Name: "discovery-srv", Class: Refused, Why: noSRV, Usage: "DNS domain whose SRV records name the members.", Make: unused(text, "")},
-	{Name: "discovery-srv-name", Class: Refused, Why: noSRV, Usage: "Suffix of the SRV service.", Make: unused(text, "")},
+	{Name: "discovery-srv", Usage: "DNS domain whose SRV records name the members.", Make: text(field(func(c *config.Config) *string { return &c.SRV.Domain }))},
+	{Name: "discovery-srv-name", Usage: "Suffix of the SRV service.", Make: text(field(func(c *config.Config) *string { return &c.SRV.Name }))},
 }
 
 // Where a configuration file says it.
