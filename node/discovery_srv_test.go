@@ -43,6 +43,7 @@ func TestDiscoverySRV(t *testing.T) {
 	if _, err := node.Start(within(t, 10*time.Second), stranger); err == nil || !strings.Contains(err.Error(), "error querying DNS SRV records for _etcd-server") {
 		t.Fatal(err)
 	}
+	c.nodes[3].conn.Close()
 	c.nodes = c.nodes[:3]
 	c.start()
 	names := func() (all string) {

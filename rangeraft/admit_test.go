@@ -57,7 +57,9 @@ func TestLeaderRefusesTooManyWrites(t *testing.T) {
 			for _, nd := range c.nodes {
 				c.isolate(nd.id, false)
 			}
-			c.put("after", "1")
+			c.wait("served again", func() bool { // the leader may have lost the lead meanwhile
+				return c.leader(proto.UserRange).store.Do(ctxFor(t, 5*time.Second), directPut("after")).Error == nil
+			})
 			if kv := c.get("refused"); kv != nil {
 				t.Errorf("a refused write took effect: %v", kv)
 			}

@@ -96,26 +96,24 @@ func TestLogIsCutBySize(t *testing.T) {
 	const size = 64 << 10
 	c := newCluster(t, 3, func(o *Options) { o.LogBytes = size })
 	value := strings.Repeat("x", size/4)
-	for i := range 40 {
-		c.put("large", fmt.Sprint(value, i))
-	}
-	c.wait("log cut to its bytes", func() bool {
+	kept := func() uint64 { // after one more large entry
+		c.put("large", value)
 		l := c.leader(3)
 		first, _ := l.engine.Log(3).FirstIndex()
-		return first+4 > uint64(l.store.replica(3).published.Load().index)
-	})
-	l := c.leader(3)
-	r := l.store.replica(3)
+		return uint64(l.store.replica(3).published.Load().index) + 1 - first
+	}
+	for range 40 {
+		kept()
+	}
+	c.wait("log cut to its bytes", func() bool { return kept() < 8 })
+	r := c.leader(3).store.replica(3)
 	r.mu.Lock()
 	r.nextTruncate = r.ledTicks + 1<<30 // a truncation that was done is not waited for
 	r.mu.Unlock()
-	for i := range 8 {
-		c.put("large", fmt.Sprint(value, i))
+	for range 40 {
+		kept()
 	}
-	c.wait("cut again", func() bool {
-		first, _ := l.engine.Log(3).FirstIndex()
-		return first+4 > uint64(r.published.Load().index)
-	})
+	c.wait("cut again", func() bool { return kept() < 8 })
 }
 
 func splitOp(c *cluster, key string, right uint64) *pontoonpb.RangeOp {
