@@ -113,6 +113,23 @@ func TestConflict(t *testing.T) {
 	}
 }
 
+// P35: a lock that a busy leader refuses ends the txn with its answer, and what
+// the others hold is released.
+func TestRefusedLock(t *testing.T) {
+	k := kernelFor(&pb.TxnRequest{Success: puts("a", "d", "f")}, etcdop.Path{true}, false)
+	step := k.Start()
+	step = k.Handle(step.Calls[0].Seq, locked(step.Calls[0]), nil)
+	others := step.Calls
+	busy := proto.Answer(rpctypes.ErrGRPCRequestTooManyRequests)
+	if step = k.Handle(others[0].Seq, nil, busy); step.Outcome != nil {
+		t.Fatal("ended while a lock request was under way")
+	}
+	step = k.Handle(others[1].Seq, locked(others[1]), nil)
+	if o := step.Outcome; o == nil || o.Err != busy || o.Again || !o.Settle {
+		t.Fatalf("outcome %+v", o)
+	}
+}
+
 // P33: compares under lock that choose another branch start anew.
 func TestOtherBranch(t *testing.T) {
 	r := &pb.TxnRequest{
