@@ -24,19 +24,19 @@ func TestBusyNodeRefuses(t *testing.T) {
 		cfg.MaxRequestsInFlight = places
 	})
 	nd, ctx := c.nodes[0], within(t, 60*time.Second)
-	lease := must(pb.NewLeaseClient(nd.conn).LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: 60}))
-	alive := must(pb.NewLeaseClient(nd.conn).LeaseKeepAlive(ctx))
-	watch := must(pb.NewWatchClient(nd.conn).Watch(ctx))
+	lease := must(pb.NewLeaseClient(nd.conn).LeaseGrant(ctx, &pb.LeaseGrantRequest{TTL: 60}))(t)
+	alive := must(pb.NewLeaseClient(nd.conn).LeaseKeepAlive(ctx))(t)
+	watch := must(pb.NewWatchClient(nd.conn).Watch(ctx))(t)
 	create := &pb.WatchCreateRequest{Key: []byte("busy/"), RangeEnd: []byte("busy0")}
 	if err := watch.Send(&pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: create}}); err != nil {
 		t.Fatal(err)
 	}
-	must(watch.Recv())
+	must(watch.Recv())(t)
 
 	var refused, answered atomic.Int64
 	var wg sync.WaitGroup
 	for i := range clients {
-		conn := must(grpc.NewClient("passthrough:///"+nd.addr, insecureDial()))
+		conn := must(grpc.NewClient("passthrough:///"+nd.addr, insecureDial()))(t)
 		defer conn.Close()
 		wg.Go(func() {
 			for j := range each {
@@ -69,17 +69,21 @@ func TestBusyNodeRefuses(t *testing.T) {
 		t.Fatalf("%d puts were refused and %d answered", refused.Load(), answered.Load())
 	}
 	for seen := int64(0); seen < answered.Load(); {
-		seen += int64(len(must(watch.Recv()).Events))
+		seen += int64(len(must(watch.Recv())(t).Events))
 	}
-	resp := must(nd.kv().Range(ctx, &pb.RangeRequest{Key: create.Key, RangeEnd: create.RangeEnd, CountOnly: true}))
+	resp := must(nd.kv().Range(ctx, &pb.RangeRequest{Key: create.Key, RangeEnd: create.RangeEnd, CountOnly: true}))(t)
 	if resp.Count != answered.Load() {
 		t.Errorf("%d keys, %d puts were answered", resp.Count, answered.Load())
 	}
 }
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
+// must ends the test at an error: must(f())(t).
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
 	}
-	return v
 }

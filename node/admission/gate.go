@@ -8,12 +8,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// DefaultRequests is what etcd lets wait between commit and apply.
-const DefaultRequests = 5000
-
-// Options of a Gate. Zero values mean the default.
+// Options of a Gate.
 type Options struct {
-	Requests int // under way at a time; default DefaultRequests
+	// Requests under way at a time, at least one.
+	Requests int
 	// Bytes of the requests under way. Default 128 MiB.
 	Bytes int64
 	// Registerer takes the metrics. Default: none.
@@ -51,9 +49,6 @@ func (l *load) within(g *Gate, part int) bool {
 // New returns an open gate.
 func New(o Options) *Gate {
 	g := &Gate{requests: o.Requests, bytes: o.Bytes, conns: map[net.Addr]*load{}}
-	if g.requests == 0 {
-		g.requests = DefaultRequests
-	}
 	if g.bytes == 0 {
 		g.bytes = 128 << 20
 	}
@@ -92,7 +87,6 @@ func (g *Gate) enter(from net.Addr, bytes int64) (reason string) {
 	after := g.taken
 	after.add(1, bytes)
 	if !after.within(g, 1) && g.taken.requests > 0 {
-		g.refused.WithLabelValues(reasonNode).Inc()
 		return reasonNode
 	}
 	share := g.conns[from]
@@ -102,7 +96,6 @@ func (g *Gate) enter(from net.Addr, bytes int64) (reason string) {
 	mine := *share
 	mine.add(1, bytes)
 	if !after.within(g, 2) && !mine.within(g, 4) && share.requests > 0 {
-		g.refused.WithLabelValues(reasonConnection).Inc()
 		return reasonConnection
 	}
 	*share, g.taken = mine, after

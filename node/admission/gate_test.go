@@ -83,7 +83,7 @@ func TestOneConnectionLeavesRoom(t *testing.T) {
 
 // A request as large as all of the node's bytes is served, alone.
 func TestOneOfAnySize(t *testing.T) {
-	g := New(Options{Bytes: 100})
+	g := New(Options{Requests: 100, Bytes: 100})
 	large := conn(1)
 	if reason := g.enter(large, 1000); reason != "" {
 		t.Fatalf("refused: %s", reason)

@@ -28,8 +28,7 @@ func (g *Gate) ServerOptions() []grpc.ServerOption {
 // tap refuses a request before it is read, while the node is full.
 func (g *Gate) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if g.full.Load() && bounded[info.FullMethodName] {
-		g.refused.WithLabelValues(reasonNode).Inc()
-		return nil, rpctypes.ErrGRPCRequestTooManyRequests
+		return nil, g.refuse(reasonNode)
 	}
 	return ctx, nil
 }
@@ -39,11 +38,17 @@ func (g *Gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, n
 		return next(ctx, req)
 	}
 	from, bytes := origin(ctx), sizeOf(req)
-	if g.enter(from, bytes) != "" {
-		return nil, rpctypes.ErrGRPCRequestTooManyRequests
+	if reason := g.enter(from, bytes); reason != "" {
+		return nil, g.refuse(reason)
 	}
 	defer g.leave(from, bytes)
 	return next(ctx, req)
+}
+
+// refuse counts a refusal and returns etcd's answer.
+func (g *Gate) refuse(reason string) error {
+	g.refused.WithLabelValues(reason).Inc()
+	return rpctypes.ErrGRPCRequestTooManyRequests
 }
 
 // origin tells connections apart; nil: of what cannot be told apart.

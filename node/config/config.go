@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/pontoon-kv/pontoon/node/admission"
 	"github.com/pontoon-kv/pontoon/node/discovery"
 	"github.com/pontoon-kv/pontoon/node/secure"
 	"github.com/pontoon-kv/pontoon/storage"
@@ -31,6 +30,7 @@ const (
 	DefaultElection       = time.Second
 	DefaultMaxRequest     = 1.5 * 1024 * 1024
 	DefaultMaxTxnOps      = 128
+	DefaultMaxInFlight    = 5000 // what etcd lets wait between commit and apply
 	DefaultMaxLearners    = 1
 	DefaultProgressNotify = 10 * time.Minute
 	DefaultAuthToken      = "simple"
@@ -166,7 +166,7 @@ func Default() Config {
 		MaxRequestBytes:             DefaultMaxRequest,
 		MaxTxnOps:                   DefaultMaxTxnOps,
 		MaxConcurrentStreams:        math.MaxUint32,
-		MaxRequestsInFlight:         admission.DefaultRequests,
+		MaxRequestsInFlight:         DefaultMaxInFlight,
 		Keepalive:                   Keepalive{MinTime: DefaultKeepAliveMin, Interval: DefaultKeepAlive, Timeout: DefaultKeepAliveWait},
 		SlowRequest:                 DefaultSlowRequest,
 		AutoCompactionMode:          "periodic",
