@@ -2,6 +2,7 @@ package etcdtests
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -28,11 +29,11 @@ func NewLab(ctx context.Context, dir, server string) (*Lab, error) {
 	if _, err := os.Stat(server); err != nil {
 		return nil, fmt.Errorf("the server under test: %w", err)
 	}
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", testsModule).Output()
+	source, err := source(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("find %s: %w", testsModule, explain(err))
+		return nil, err
 	}
-	l := &Lab{dir: dir, source: strings.TrimSpace(string(out))}
+	l := &Lab{dir: dir, source: source}
 	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
 		return nil, err
 	}
@@ -45,6 +46,20 @@ func NewLab(ctx context.Context, dir, server string) (*Lab, error) {
 		}
 	}
 	return l, l.copyTests()
+}
+
+// source returns the directory of etcd's tests. Nothing here imports them, so a build
+// has not fetched them.
+func source(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", testsModule).Output()
+	if err != nil {
+		return "", fmt.Errorf("fetch %s: %w", testsModule, explain(err))
+	}
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return "", fmt.Errorf("fetch %s: %w", testsModule, err)
+	}
+	return module.Dir, nil
 }
 
 // copyTests copies the module: tests write beside its certificates, and its own directory

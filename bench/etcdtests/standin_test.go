@@ -2,18 +2,16 @@ package etcdtests
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
 // What is named of etcd's tests is there: a file that moved would not be run any more,
 // or would start servers in the test's process again.
 func TestNamedFilesAreEtcds(t *testing.T) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", testsModule).Output()
+	dir, err := source(t.Context())
 	if err != nil {
-		t.Fatal(explain(err))
+		t.Fatal(err)
 	}
 	named := map[string][]string{framework: replaced}
 	for pkg, files := range outside {
@@ -21,7 +19,7 @@ func TestNamedFilesAreEtcds(t *testing.T) {
 	}
 	for pkg, files := range named {
 		for _, f := range files {
-			if _, err := os.Stat(filepath.Join(strings.TrimSpace(string(out)), pkg, f)); err != nil {
+			if _, err := os.Stat(filepath.Join(dir, pkg, f)); err != nil {
 				t.Error(err)
 			}
 		}
