@@ -49,7 +49,7 @@ var discovery = []Flag{
 	{Name: "discovery-password", Key: inClient + "auth.password", Usage: "Password of that user.", Make: text(found(func(o *nodediscovery.Options) *string { return &o.Password }))},
 	{Name: "discovery-fallback", NoKey: true, Class: Ignored, Why: "a node that finds no cluster ends", Usage: "What to do when discovery fails.", Make: oneOf("exit", "proxy")(func(s *Settings) *string { return &s.fallback })},
 	{Name: "discovery-proxy", Class: Refused, Why: noV2Discovery, Usage: "Proxy on the way to a v2 discovery service.", Make: unused(text, "")},
-	{Name: "discovery-srv", Usage: "DNS domain whose SRV records name the members.", Make: text(field(func(c *config.Config) *string { return &c.SRV.Domain }))},
+	{Name: "discovery-srv", Usage: "DNS domain whose SRV records name the members.", Why: "a peer's certificate has the name of its host, also where no CA of peers is given and etcd looks for the domain's", Make: text(field(func(c *config.Config) *string { return &c.SRV.Domain }))},
 	{Name: "discovery-srv-name", Usage: "Suffix of the SRV service.", Make: text(field(func(c *config.Config) *string { return &c.SRV.Name }))},
 }
 
