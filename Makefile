@@ -132,6 +132,10 @@ limits: build ## what no store on this machine can be faster than: echo server, 
 scaleout: build etcd ## put throughput against nodes, each capped by a cgroup, beside etcd: ROUNDS=
 	$(BIN) bench scaleout --etcd bin/etcd --rounds $(ROUNDS)
 
+.PHONY: overload
+overload: build bin/etcd ## what is answered in time when four times the peak of capped nodes is asked, beside etcd
+	$(BIN) bench overload --etcd bin/etcd
+
 .PHONY: restart
 restart: build etcd ## from kill -9 of all nodes to the first read, and memory then, beside etcd: KEYS=
 	$(BIN) bench restart --etcd bin/etcd --keys $(KEYS)
