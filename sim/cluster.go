@@ -60,9 +60,18 @@ func newCluster(o Options, nodes int, tune func(*config.Config)) (*cluster, erro
 			return nil, err
 		}
 	}
-	admin := c.net.Host("10.0.2.1").Process()
-	c.steer = steer.New(c.running, grpc.WithContextDialer(admin.Dial))
+	c.steer = steer.New(c.running, c.fromDesk())
 	return c, nil
+}
+
+// fromDesk dials from the machine of whoever runs the cluster.
+func (c *cluster) fromDesk() grpc.DialOption {
+	return grpc.WithContextDialer(c.net.Host("10.0.2.1").Process().Dial)
+}
+
+// admin gives commands to one machine alone.
+func (c *cluster) admin(m *machine) *steer.Client {
+	return steer.New(func() []string { return []string{m.clientAddr()} }, c.fromDesk())
 }
 
 // machine puts up the i-th machine.

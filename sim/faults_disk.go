@@ -42,8 +42,8 @@ func diskRefuses(ctx context.Context, n *nemesis, s step) error {
 	defer n.release(m)
 	died := make(chan error, 1)
 	m.disk.refuse(1+s.pick(1, 300), func() {
-		m.leave(s.pick(2, 101), s.draw[3])
-		go func() { died <- m.bury() }()
+		left := m.leave(s.pick(2, 101), s.draw[3])
+		go func() { died <- m.bury(left) }()
 	})
 	select {
 	case err := <-died:

@@ -16,7 +16,6 @@ var linkFaults = []kind{
 	{"slow", 3, slow},
 	{"lossy", 3, lossy},
 	{"far", 2, far},
-	{"isolate leader", 6, isolateLeader},
 }
 
 // during shapes links for as long as the step holds.
@@ -56,33 +55,6 @@ func (n *nemesis) cut() simnet.Shape {
 
 func isolate(ctx context.Context, n *nemesis, s step) error {
 	return n.during(ctx, s, n.cut(), n.around(n.victim(s, 0), true, true)...)
-}
-
-// isolateLeader cuts a range's leader off, that of the root range every other
-// time: for a while it knows nothing of the next one.
-func isolateLeader(ctx context.Context, n *nemesis, s step) error {
-	find, cancel := context.WithTimeout(ctx, commandLimit)
-	defer cancel()
-	ranges, err := n.c.steer.Ranges(find)
-	if err != nil || len(ranges) == 0 {
-		n.note(s.kind + " skipped")
-		return nil
-	}
-	leader := ranges[s.pick(0, 2)*s.pick(1, len(ranges))].Leader
-	nodes, err := n.c.steer.Nodes(find)
-	if err != nil {
-		n.note(s.kind + " skipped")
-		return nil
-	}
-	for _, node := range nodes {
-		for _, m := range n.c.members() {
-			if node.ID == leader && m.name == node.Name {
-				return n.during(ctx, s, n.cut(), n.around(m, true, true)...)
-			}
-		}
-	}
-	n.note(s.kind + " skipped")
-	return nil
 }
 
 // isolateHalf: a machine hears everybody and nobody hears it, or the other way

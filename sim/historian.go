@@ -78,12 +78,19 @@ func (h *historian) between(low, high verify.Revision) verify.Revision {
 // the history; here is checked that it is answered, and only if it may be.
 func (h *historian) read(ctx context.Context) {
 	at := h.between(max(h.t.Base(), h.done-3)-1, h.newest)
+	switch h.rng.IntN(4) {
+	case 0:
+		at = 0
+	case 1:
+		at = max(h.t.Base(), h.done-verify.Revision(h.rng.IntN(2))) // the floor, and right below it
+	}
+	h.readAt(ctx, h.client, at)
+}
+
+func (h *historian) readAt(ctx context.Context, client *clientv3.Client, at verify.Revision) {
 	done := h.done
 	op := verify.Op{Kind: verify.OpGet, Key: robust.SpanKey, End: robust.SpanEnd, At: at}
-	if h.rng.IntN(4) == 0 {
-		op.At = 0
-	}
-	resp, err := h.t.Do(ctx, h.client, historianID, verify.Request{Then: []verify.Op{op}})
+	resp, err := h.t.Do(ctx, client, historianID, verify.Request{Then: []verify.Op{op}})
 	switch {
 	case err == nil:
 		h.newest = max(h.newest, resp.Rev)

@@ -16,6 +16,9 @@ const (
 	expiryBound = restTTL + 2*time.Second
 )
 
+// restKeys are keys of the first range, of the last and of one between them.
+var restKeys = []string{"a/leased", "robust/06/leased", "z/leased"}
+
 // expiry proves of a cluster at rest that a lease which nobody renews ends, not
 // before its time and not much later, with all its keys at once.
 func (out *Outcome) expiry(ctx context.Context, c *clientv3.Client) error {
@@ -26,7 +29,7 @@ func (out *Outcome) expiry(ctx context.Context, c *clientv3.Client) error {
 	}
 	granted := time.Now()
 	ttl := time.Duration(lease.TTL) * time.Second
-	for _, key := range []string{"a/leased", "robust/06/leased", "z/leased"} {
+	for _, key := range restKeys {
 		if _, err := c.Put(ctx, key, "x", clientv3.WithLease(lease.ID)); err != nil {
 			return fmt.Errorf("put: %w", err)
 		}

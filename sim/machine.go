@@ -26,9 +26,8 @@ type machine struct {
 
 	disk *disk
 
-	mu    sync.Mutex
-	node  *node.Node // nil: not running
-	dying *node.Node // left, and not buried yet
+	mu   sync.Mutex
+	node *node.Node // nil: not running
 }
 
 func (m *machine) clientAddr() string { return m.ip + ":2379" }
@@ -63,15 +62,14 @@ func (m *machine) dataDir() string { return filepath.Join(m.dir, m.name) }
 // die ends the node at this moment, without its noticing. What was not synced
 // stays with a chance of kept percent for each block: all of it if only the
 // process dies, while the machine goes on.
-func (m *machine) die(kept int, seed uint64) error {
-	m.leave(kept, seed)
-	return m.bury()
-}
+func (m *machine) die(kept int, seed uint64) error { return m.bury(m.leave(kept, seed)) }
 
-// leave takes network and disk away from the node. It does not block.
-func (m *machine) leave(kept int, seed uint64) {
+// leave takes network and disk away from the node and returns it. It does not
+// block.
+func (m *machine) leave(kept int, seed uint64) *node.Node {
 	m.mu.Lock()
-	m.dying, m.node = m.node, nil
+	n := m.node
+	m.node = nil
 	m.mu.Unlock()
 	if kept == 100 {
 		m.host.Kill()
@@ -79,15 +77,12 @@ func (m *machine) leave(kept int, seed uint64) {
 		m.host.PowerOff()
 	}
 	m.disk.crash(kept, seed)
+	return n
 }
 
 // bury stops a node that was left. What it still does, it does to a disk that is
 // not there any more.
-func (m *machine) bury() error {
-	m.mu.Lock()
-	n := m.dying
-	m.dying = nil
-	m.mu.Unlock()
+func (m *machine) bury(n *node.Node) error {
 	files := m.dataDir() + ".crash"
 	err := os.CopyFS(files, os.DirFS(m.dataDir()))
 	return errors.Join(err, stop(n, 0), os.RemoveAll(m.dataDir()), os.Rename(files, m.dataDir()))

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/pontoon-kv/pontoon/bench/robust"
 )
 
 // kind is one sort of fault or change. do returns once it is over and undone;
@@ -16,13 +19,28 @@ type kind struct {
 	do     func(ctx context.Context, n *nemesis, s step) error
 }
 
+// staged makes a step that is about one leader or txn wait for those before it.
+func staged(do func(context.Context, *nemesis, step) error) func(context.Context, *nemesis, step) error {
+	return func(ctx context.Context, n *nemesis, s step) error {
+		n.stage <- struct{}{}
+		defer func() { <-n.stage }()
+		return do(ctx, n, s)
+	}
+}
+
 // kinds are all of them. Their order is part of what a seed means.
-var kinds = slices.Concat(machineFaults, linkFaults, rangeChanges, clockFaults, diskFaults, memberChanges)
+var kinds = slices.Concat(machineFaults, linkFaults, leaderFaults, rangeChanges, clockFaults, diskFaults, memberChanges, leaseFaults, txnFaults)
 
 // nemesis carries a plan out.
 type nemesis struct {
-	c    *cluster
-	plan plan
+	c      *cluster
+	t      *robust.Traffic
+	stale  *staleReaders
+	plan   plan
+	probes atomic.Int64  // opened so far
+	stage  chan struct{} // of one scene at a time: a second would undo its links
+
+	burials sync.WaitGroup // of nodes that were left
 
 	mu     sync.Mutex
 	done   map[string]int
@@ -30,8 +48,11 @@ type nemesis struct {
 	busy   map[*machine]bool // something is done to it
 }
 
-func newNemesis(c *cluster, p plan) *nemesis {
-	return &nemesis{c: c, plan: p, done: map[string]int{}, busy: map[*machine]bool{}}
+func newNemesis(c *cluster, t *robust.Traffic, stale *staleReaders, p plan) *nemesis {
+	return &nemesis{
+		c: c, t: t, stale: stale, plan: p, stage: make(chan struct{}, 1),
+		done: map[string]int{}, busy: map[*machine]bool{},
+	}
 }
 
 // run does all steps at their times and returns when all are over.
@@ -46,6 +67,7 @@ func (n *nemesis) run(ctx context.Context) {
 		wg.Go(func() { n.one(ctx, s) })
 	}
 	wg.Wait()
+	n.burials.Wait()
 }
 
 func (n *nemesis) one(ctx context.Context, s step) {
@@ -56,12 +78,18 @@ func (n *nemesis) one(ctx context.Context, s step) {
 		n.c.opts.Trace.Info("begins", "step", s.String())
 		err := k.do(ctx, n, s)
 		n.c.opts.Trace.Info("over", "step", s.String(), "error", err)
-		if err != nil {
-			n.mu.Lock()
-			n.broken = append(n.broken, fmt.Errorf("%v: %w", s, err))
-			n.mu.Unlock()
-		}
+		n.breaks(s, err)
 	}
+}
+
+// breaks notes a broken promise, if err is one.
+func (n *nemesis) breaks(s step, err error) {
+	if err == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.broken = append(n.broken, fmt.Errorf("%v: %w", s, err))
 }
 
 // note counts what was done.

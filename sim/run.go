@@ -17,6 +17,7 @@ import (
 type Outcome struct {
 	Plan    string
 	Run     verify.Run
+	Stale   []verify.Operation // serializable reads
 	Broken  []verify.Violation // promises that were seen broken while it ran
 	Done    map[string]int     // faults and changes
 	Virtual time.Duration      // how long it took the cluster
@@ -74,12 +75,17 @@ func (out *Outcome) play(ctx context.Context, c *cluster, p plan) error {
 	defer stop()
 	var history sync.WaitGroup
 	history.Go(func() { h.loop(looking) })
-	n := newNemesis(c, p)
+	stale := &staleReaders{t: t}
+	if err := stale.start(looking, c); err != nil {
+		return err
+	}
+	n := newNemesis(c, t, stale, p)
 	n.run(ctx)
 	n.heal()
 	t.StopClients()
 	stop()
 	history.Wait()
+	out.Stale = stale.stop()
 	out.Done = n.done
 	maps.Copy(out.Done, h.counts)
 	out.Broken = append(out.Broken, h.broken...)
@@ -103,6 +109,11 @@ func (out *Outcome) play(ctx context.Context, c *cluster, p plan) error {
 	defer cancel()
 	if err := out.expiry(quiet, h.client); err != nil {
 		out.broken("expiry", err)
+	}
+	handing, cancel := context.WithTimeout(ctx, 2*settleLimit)
+	defer cancel()
+	if err := out.handedOn(handing, c, h.client); err != nil {
+		out.broken("lease", err)
 	}
 	return nil
 }

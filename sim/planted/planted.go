@@ -14,6 +14,9 @@ type Bug struct {
 	Rule     string // of docs/protocols.md; empty: none by number
 	File     string // from the root of the repository
 	Old, New string // what stands there once, and what is to stand there
+	// Also are other places, in other files: a rule that is kept twice is broken
+	// only there.
+	Also []Bug
 }
 
 // Find returns the bug with a name.
@@ -40,18 +43,22 @@ func (b Bug) text(root string) (string, error) {
 	return strings.Replace(string(src), b.Old, b.New, 1), nil
 }
 
-// Overlay writes the file with the bug into dir, and what tells the go command
-// to build it in the place of the one under root.
+// Overlay writes the files with the bug into dir, and what tells the go command
+// to build them in the place of those under root.
 func (b Bug) Overlay(root, dir string) (list string, err error) {
-	text, err := b.text(root)
-	if err != nil {
-		return "", err
+	replace := map[string]string{}
+	for i, place := range append([]Bug{b}, b.Also...) {
+		text, err := place.text(root)
+		if err != nil {
+			return "", err
+		}
+		file := filepath.Join(dir, fmt.Sprintf("%d_%s", i, filepath.Base(place.File)))
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			return "", fmt.Errorf("planted: %w", err)
+		}
+		replace[filepath.Join(root, place.File)] = file
 	}
-	file := filepath.Join(dir, filepath.Base(b.File))
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		return "", fmt.Errorf("planted: %w", err)
-	}
-	data, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(root, b.File): file}})
+	data, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", fmt.Errorf("planted: %w", err)
 	}

@@ -8,7 +8,12 @@ import (
 // TestFits: the source has the place that each bug changes, and is still Go with
 // it (I1).
 func TestFits(t *testing.T) {
+	var all []Bug
 	for _, b := range Bugs {
+		all = append(all, b)
+		all = append(all, b.Also...)
+	}
+	for _, b := range all {
 		text, err := b.text("../..")
 		if err != nil {
 			t.Error(err)

@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,7 +20,10 @@ const simulation = "github.com/pontoon-kv/pontoon/sim"
 
 // limit is how long one seed may take, in real time. Whatever takes longer goes
 // round without time going on.
-const limit = 5 * time.Minute
+const limit = 2 * time.Minute
+
+// ErrNoEnd: a run took longer than any does that comes to its end.
+var ErrNoEnd = errors.New("no end")
 
 // BuildOptions say what is built.
 type BuildOptions struct {
@@ -91,7 +95,7 @@ func (b *Binary) Run(ctx context.Context, s Seed, out io.Writer) error {
 	cmd.WaitDelay = 10 * time.Second
 	err = cmd.Run()
 	if ctx.Err() != nil {
-		return fmt.Errorf("seed %d: no end after %v: %w", s.Seed, limit, ctx.Err())
+		return fmt.Errorf("seed %d: %w after %v: %w", s.Seed, ErrNoEnd, limit, ctx.Err())
 	}
 	if err != nil {
 		return fmt.Errorf("seed %d: %w", s.Seed, err)

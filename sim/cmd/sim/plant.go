@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -32,7 +33,7 @@ func (o options) plant(ctx context.Context) error {
 			missed++
 			fmt.Printf("| %s | %s | MISSED | %d seeds from %d | %v |\n", bug.Name, bug.Rule, ran, o.first, took)
 		default:
-			fmt.Printf("| %s | %s | %s | %d | %v |\n", bug.Name, bug.Rule, why(found.Output), found.Seed.Seed, took)
+			fmt.Printf("| %s | %s | %s | %d | %v |\n", bug.Name, bug.Rule, why(found), found.Seed.Seed, took)
 		}
 	}
 	if missed > 0 {
@@ -73,8 +74,11 @@ func (o options) find(ctx context.Context, bug planted.Bug) (found *runner.Failu
 }
 
 // why is the first check that a run failed, or how its process ended.
-func why(output string) string {
-	for line := range strings.Lines(output) {
+func why(f *runner.Failure) string {
+	if errors.Is(f.Err, runner.ErrNoEnd) {
+		return runner.ErrNoEnd.Error()
+	}
+	for line := range strings.Lines(f.Output) {
 		line = strings.TrimSpace(line)
 		if _, rest, ok := strings.Cut(line, "seed_test.go:"); ok {
 			_, text, _ := strings.Cut(rest, ": ")
