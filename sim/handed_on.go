@@ -13,7 +13,7 @@ import (
 
 // handedOn proves of a cluster at rest that a lease takes its keys along wherever
 // they go: to a node that got the range as a snapshot and leads it, if there is a
-// node without a replica, else to another leader.
+// node without a replica.
 func (out *Outcome) handedOn(ctx context.Context, c *cluster, client *clientv3.Client) error {
 	lease, err := client.Grant(ctx, 120)
 	if err != nil {
