@@ -34,9 +34,10 @@ const settleIn = 300 * time.Millisecond
 type scene struct {
 	of      steer.Range
 	leader  *machine
-	voters  []*machine // but for the leader
-	others  []*machine // members without a replica
-	reaches bool       // the sequencer is the leader's own, or on one of the others
+	voters  []*machine    // but for the leader
+	others  []*machine    // members without a replica
+	reaches bool          // the sequencer is the leader's own, or on one of the others
+	led     []steer.Range // all that the leader leads
 	ids     map[*machine]uint64
 }
 
@@ -63,6 +64,11 @@ func (n *nemesis) scenes(ctx context.Context) []scene {
 	var list []scene
 	for _, r := range ranges {
 		sc := scene{of: r, ids: map[*machine]uint64{}}
+		for _, o := range ranges {
+			if o.Leader == r.Leader {
+				sc.led = append(sc.led, o)
+			}
+		}
 		for _, m := range n.c.members() {
 			id := on[m.name]
 			sc.ids[m] = id
@@ -85,24 +91,39 @@ func (n *nemesis) scenes(ctx context.Context) []scene {
 	return list
 }
 
-// scene draws a range, the root range every third time.
+// scene draws a range: the root range every other time, else one whose leader can
+// reach the sequencer alone, if there is any.
 func (n *nemesis) scene(ctx context.Context, s step) (sc scene, ok bool) {
 	list := n.scenes(ctx)
 	if len(list) == 0 {
 		n.note(s.kind + " skipped")
 		return scene{}, false
 	}
-	if s.pick(0, 3) == 0 {
+	if s.pick(0, 2) == 0 {
 		return list[0], true
+	}
+	var alone []scene
+	for _, sc := range list {
+		if sc.reaches && !sc.of.Root() {
+			alone = append(alone, sc)
+		}
+	}
+	if len(alone) > 0 {
+		list = alone
 	}
 	return list[s.pick(1, len(list))], true
 }
 
-// hot are some keys of a range, any if it has none.
+// hot are two keys of a range; of those that its leader leads if it has none.
 func (sc scene) hot(s step) (list []string) {
-	for i := range keys {
-		if holds(sc.of, enginekeys.User([]byte(robust.KeyName(i)))) {
-			list = append(list, robust.KeyName(i))
+	for _, r := range append([]steer.Range{sc.of}, sc.led...) {
+		if len(list) > 0 {
+			break
+		}
+		for i := range keys {
+			if holds(r, enginekeys.User([]byte(robust.KeyName(i)))) {
+				list = append(list, robust.KeyName(i))
+			}
 		}
 	}
 	if len(list) == 0 {
@@ -129,24 +150,31 @@ func between(m *machine, others []*machine) (list [][2]*machine) {
 	return list
 }
 
-// staleLeader cuts a leader off from the other replicas of its range, and lets it
-// reach the sequencer if there is such a range: it could answer, and may not.
-func staleLeader(ctx context.Context, n *nemesis, s step) error {
-	list := n.scenes(ctx)
-	var severed []scene
-	for _, sc := range list {
-		if len(sc.others) > 0 && sc.reaches {
-			severed = append(severed, sc)
+// severed draws a range and the links to cut so that its leader goes stale: those
+// with the other replicas alone, if there is a range whose leader reaches the
+// sequencer then, else all that it has.
+func (n *nemesis) severed(ctx context.Context, s step) (sc scene, links [][2]*machine, ok bool) {
+	var some []scene
+	for _, sc := range n.scenes(ctx) {
+		if len(sc.others) > 0 && sc.reaches && (!sc.of.Root() || s.pick(2, 2) == 0) {
+			some = append(some, sc)
 		}
 	}
-	sc, ok := n.scene(ctx, s)
+	if len(some) > 0 && s.pick(3, 4) > 0 {
+		sc = some[s.pick(1, len(some))]
+		return sc, between(sc.leader, sc.voters), true
+	}
+	if sc, ok = n.scene(ctx, s); !ok {
+		return scene{}, nil, false
+	}
+	return sc, n.around(sc.leader, true, true), true
+}
+
+// staleLeader cuts a leader off: it could answer, and may not.
+func staleLeader(ctx context.Context, n *nemesis, s step) error {
+	sc, links, ok := n.severed(ctx, s)
 	if !ok {
 		return nil
-	}
-	links := n.around(sc.leader, true, true)
-	if len(severed) > 0 && s.pick(3, 4) > 0 {
-		sc = severed[s.pick(1, len(severed))]
-		links = between(sc.leader, sc.voters)
 	}
 	s.hold = staleFor
 	return n.watched(ctx, s, sc, func() { _ = n.during(ctx, s, n.cut(), links...) })
@@ -172,7 +200,7 @@ func (n *nemesis) watched(ctx context.Context, s step, sc scene, do func()) erro
 // votersRestart ends the other voters of a range while its leader is cut off, and
 // starts them at once: they promised it not to vote, and may not know any more.
 func votersRestart(ctx context.Context, n *nemesis, s step) error {
-	sc, ok := n.scene(ctx, s)
+	sc, links, ok := n.severed(ctx, s)
 	if !ok {
 		return nil
 	}
@@ -190,7 +218,7 @@ func votersRestart(ctx context.Context, n *nemesis, s step) error {
 	while(ctx, readers, func() {
 		sleep(ctx, settleIn)
 		var cutting sync.WaitGroup
-		cutting.Go(func() { _ = n.during(ctx, s, n.cut(), n.around(sc.leader, true, true)...) })
+		cutting.Go(func() { _ = n.during(ctx, s, n.cut(), links...) })
 		if err = n.restart(ctx, s, sc.voters); err == nil {
 			var writers []*probe
 			if writers, err = n.writers(s, sc); err == nil {
