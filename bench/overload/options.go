@@ -1,6 +1,7 @@
 package overload
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,19 +45,19 @@ type Options struct {
 }
 
 func (o *Options) complete() error {
-	def(&o.Nodes, 3)
-	def(&o.CPU, 0.2)
-	def(&o.Period, 10*time.Millisecond)
-	def(&o.Clients, 512)
-	def(&o.Times, 4)
-	def(&o.Deadline, time.Second)
-	def(&o.Cell, 10*time.Second)
-	def(&o.Warmup, 4*time.Second)
-	def(&o.Connections, 48)
-	def(&o.Ranges, 16)
-	def(&o.Keys, 8192)
-	def(&o.ValueSize, 256)
-	def(&o.LeaseTTL, 5*time.Second)
+	o.Nodes = cmp.Or(o.Nodes, 3)
+	o.CPU = cmp.Or(o.CPU, 0.2)
+	o.Period = cmp.Or(o.Period, 10*time.Millisecond)
+	o.Clients = cmp.Or(o.Clients, 512)
+	o.Times = cmp.Or(o.Times, 4)
+	o.Deadline = cmp.Or(o.Deadline, time.Second)
+	o.Cell = cmp.Or(o.Cell, 10*time.Second)
+	o.Warmup = cmp.Or(o.Warmup, 4*time.Second)
+	o.Connections = cmp.Or(o.Connections, 48)
+	o.Ranges = cmp.Or(o.Ranges, 16)
+	o.Keys = cmp.Or(o.Keys, 8192)
+	o.ValueSize = cmp.Or(o.ValueSize, 256)
+	o.LeaseTTL = cmp.Or(o.LeaseTTL, 5*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -95,13 +96,6 @@ func (o *Options) systems() []system {
 		all = append(all, system{cluster.Etcd, o.Etcd, nil})
 	}
 	return all
-}
-
-func def[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
 }
 
 func keyName(i int) string { return fmt.Sprintf("overload/%08d", i) }
