@@ -84,13 +84,9 @@ func (h *historian) read(ctx context.Context) {
 	case 1:
 		at = max(h.t.Base(), h.done-verify.Revision(h.rng.IntN(2))) // the floor, and right below it
 	}
-	h.readAt(ctx, h.client, at)
-}
-
-func (h *historian) readAt(ctx context.Context, client *clientv3.Client, at verify.Revision) {
 	done := h.done
 	op := verify.Op{Kind: verify.OpGet, Key: robust.SpanKey, End: robust.SpanEnd, At: at}
-	resp, err := h.t.Do(ctx, client, historianID, verify.Request{Then: []verify.Op{op}})
+	resp, err := h.t.Do(ctx, h.client, historianID, verify.Request{Then: []verify.Op{op}})
 	switch {
 	case err == nil:
 		h.newest = max(h.newest, resp.Rev)

@@ -66,18 +66,11 @@ func (r *staleReaders) read(ctx context.Context, client *clientv3.Client, key, e
 	if err != nil {
 		return
 	}
-	result := verify.Result{Count: resp.Count}
-	for _, kv := range resp.Kvs {
-		result.KVs = append(result.KVs, verify.KV{
-			Key: string(kv.Key), Value: string(kv.Value), Create: verify.Revision(kv.CreateRevision),
-			Mod: verify.Revision(kv.ModRevision), Version: kv.Version, Lease: kv.Lease,
-		})
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen = append(r.seen, verify.Operation{
 		Client: staleID, Request: one(op), Outcome: verify.Done,
-		Response: verify.Response{Rev: verify.Revision(resp.Header.Revision), Succeeded: true, Results: []verify.Result{result}},
+		Response: verify.Response{Rev: verify.Revision(resp.Header.Revision), Succeeded: true, Results: []verify.Result{robust.ReadResult(resp)}},
 	})
 }
 

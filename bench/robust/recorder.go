@@ -113,7 +113,7 @@ func send(ctx context.Context, kv clientv3.KV, req verify.Request) (verify.Respo
 	for _, r := range resp.Responses {
 		switch {
 		case r.GetResponseRange() != nil:
-			out.Results = append(out.Results, readResult((*clientv3.GetResponse)(r.GetResponseRange())))
+			out.Results = append(out.Results, ReadResult((*clientv3.GetResponse)(r.GetResponseRange())))
 		case r.GetResponseDeleteRange() != nil:
 			out.Results = append(out.Results, verify.Result{Deleted: r.GetResponseDeleteRange().Deleted})
 		default:
@@ -131,7 +131,7 @@ func sendPlain(ctx context.Context, kv clientv3.KV, op verify.Op) (verify.Respon
 		if err != nil {
 			return verify.Response{}, err
 		}
-		out.Rev, out.Results[0] = verify.Revision(resp.Header.Revision), readResult(resp)
+		out.Rev, out.Results[0] = verify.Revision(resp.Header.Revision), ReadResult(resp)
 	case verify.OpPut:
 		resp, err := kv.Put(ctx, op.Key, op.Value, clientv3.WithLease(clientv3.LeaseID(op.Lease)))
 		if err != nil {
@@ -195,7 +195,8 @@ func compares(in []verify.Compare) []clientv3.Cmp {
 	return out
 }
 
-func readResult(resp *clientv3.GetResponse) verify.Result {
+// ReadResult is what a read answered as histories have it.
+func ReadResult(resp *clientv3.GetResponse) verify.Result {
 	r := verify.Result{Count: resp.Count}
 	for _, kv := range resp.Kvs {
 		r.KVs = append(r.KVs, toKV(kv))
