@@ -87,6 +87,9 @@ func writeAcknowledged(t testing.TB, e *Engine) acknowledged {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 900 {
 		value := make([]byte, 40+r.IntN(400))
+		if i%9 == 0 { // in a file of values
+			value = make([]byte, separateBytes+r.IntN(400))
+		}
 		for j := range value {
 			value[j] = byte('a' + r.IntN(26))
 		}
@@ -275,29 +278,82 @@ func TestDamageWhileRunning(t *testing.T) {
 	check(t, e.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false))
 	check(t, e.Close())
 	img := imageOf(t, fs)
-	largest := ""
-	for name, b := range img {
-		if isTable(name) && len(b) > len(img[largest]) {
-			largest = name
+	want := acked.state(len(acked))
+	right, failed := map[string]int{}, map[string]int{}
+	for _, name := range inUse(t, img) {
+		for _, at := range []int{100, len(img[name]) / 2} {
+			bad := bytes.Clone(img[name])
+			bad[at] ^= 4
+			r, f := readDamaged(t, img.with(name, bad), "data/"+name, want)
+			right[path.Ext(name)] += r
+			failed[path.Ext(name)] += f
+			checkFinds(t, img.with(name, bad), name)
 		}
 	}
-	want := acked.state(len(acked))
-	right, failed := 0, 0
-	for at := 100; at < len(img[largest]); at += max(4000, len(img[largest])/16) {
-		bad := bytes.Clone(img[largest])
-		bad[at] ^= 4
-		r, f := readDamaged(t, img.with(largest, bad), "data/"+largest, want)
-		right, failed = right+r, failed+f
+	for _, ext := range []string{".sst", ".blob"} {
+		if right[ext] == 0 || failed[ext] == 0 {
+			t.Errorf("%s: %d reads were right, %d failed", ext, right[ext], failed[ext])
+		}
 	}
-	if right == 0 || failed == 0 {
-		t.Errorf("%d reads were right, %d failed", right, failed)
+}
+
+// inUse are the tables and files of values that reads may come to.
+func inUse(t *testing.T, img diskImage) (names []string) {
+	t.Helper()
+	e := must(Open(Options{Dir: "data", FS: img.disk(t), MemtableBytes: 1 << 20, CacheBytes: 4 << 20, ReadOnly: true}))(t)
+	for _, level := range must(e.db.SSTables())(t) {
+		for _, table := range level {
+			names = append(names, table.BackingSSTNum.String()+".sst")
+			for _, id := range table.GetBlobReferenceFiles() {
+				names = append(names, fmt.Sprintf("%06d.blob", uint64(id)))
+			}
+		}
+	}
+	check(t, e.Close())
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// refused tells whether the start was refused, for the damaged file, with which no
+// record of the engine itself could be read.
+func refused(t *testing.T, err error, file string) bool {
+	t.Helper()
+	if err != nil && (!errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), file)) {
+		t.Fatal(err)
+	}
+	return err != nil
+}
+
+// checkFinds lets CheckTables find the one damaged file.
+func checkFinds(t *testing.T, img diskImage, damaged string) {
+	t.Helper()
+	e, err := Open(Options{Dir: "data", FS: img.disk(t), MemtableBytes: 1 << 20, CacheBytes: 4 << 20, ReadOnly: true})
+	if refused(t, err, damaged) {
+		return
+	}
+	found, values := []string{}, 0
+	check(t, e.CheckTables(t.Context(), func(f FileUse, err error) error {
+		if isValues(f.Name) {
+			values++
+		}
+		if err != nil {
+			found = append(found, f.Name)
+		}
+		return nil
+	}))
+	check(t, e.Close())
+	if values == 0 || !slices.Equal(found, []string{damaged}) {
+		t.Errorf("damaged is %s, CheckTables found %v, in %d files of values", damaged, found, values)
 	}
 }
 
 func readDamaged(t *testing.T, img diskImage, file string, want map[string]string) (right, failed int) {
 	t.Helper()
 	var told []*DamageError
-	e := must(Open(Options{Dir: "data", FS: img.disk(t), MemtableBytes: 1 << 20, CacheBytes: 4 << 20, OnDamage: func(err *DamageError) { told = append(told, err) }}))(t)
+	e, err := Open(Options{Dir: "data", FS: img.disk(t), MemtableBytes: 1 << 20, CacheBytes: 4 << 20, OnDamage: func(err *DamageError) { told = append(told, err) }})
+	if refused(t, err, file) {
+		return 0, 0
+	}
 	for k, value := range want {
 		v, ok, err := e.Get(user("%s", k), Latest)
 		switch {

@@ -171,7 +171,7 @@ func (p *dropPass) walk(v *View, b *pebble.Batch, span proto.Span, limit int, co
 			prefix, kept = append(prefix[:0], k[:n]...), false
 		}
 		cost.examined++
-		if err := versionAt(it, &ver); err != nil {
+		if err := v.versionAt(it, &ver); err != nil {
 			return false, err
 		}
 		if ver.ModRevision > p.floor {

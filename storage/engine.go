@@ -58,7 +58,8 @@ func Open(o Options) (*Engine, error) {
 	po.EnsureDefaults()
 	m := newMetrics()
 	e := &Engine{opts: o, po: po, log: o.Logger, metrics: m, logs: make(map[proto.RangeID]*Log), defrag: make(chan struct{}, 1)}
-	po.EventListener = m.listener(o.Logger, &e.usage, o.OnDamage)
+	po.EventListener = e.listener()
+	po.FS = &valueFS{po.FS, e.tell}
 	lock, err := lockDir(o.Dir, po)
 	if err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func Open(o Options) (*Engine, error) {
 	}
 	e.db, e.lock = db, lock
 	for _, step := range []func() error{
-		e.checkFormat, e.loadRanges, e.clearStaging, func() error { return m.register(o.Registerer, e) },
+		e.checkPresent, e.checkFormat, e.loadRanges, e.clearStaging, func() error { return m.register(o.Registerer, e) },
 	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, db.Close(), lock.Close())

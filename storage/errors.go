@@ -91,6 +91,8 @@ func wrap(op string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, ErrDamaged):
+		return fmt.Errorf("storage: %s: %w", op, err)
 	case pebble.IsCorruptionError(err):
 		return damaged(op, err)
 	default:

@@ -52,7 +52,7 @@ func (v *View) exportSpace(c *chunkWriter, t enginekey.Tag, span proto.Span) (n 
 	}
 	defer it.Close()
 	for ok := it.First(); ok; ok = it.Next() {
-		value, err := it.ValueAndErr()
+		value, err := v.e.valueOf(it)
 		if err != nil {
 			return n, err
 		}

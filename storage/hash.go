@@ -83,7 +83,7 @@ func (v *View) visible(span proto.Span, rev, floor proto.Revision, fn func(*Vers
 	defer it.Close()
 	var ver Version
 	for ok := it.First(); ok; {
-		if err := versionAt(it, &ver); err != nil {
+		if err := v.versionAt(it, &ver); err != nil {
 			return err
 		}
 		if ver.ModRevision > rev {

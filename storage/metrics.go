@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -65,15 +64,11 @@ func (m *metrics) committed(sync bool, took time.Duration) {
 }
 
 // listener turns pebble's events into log lines and counts.
-func (m *metrics) listener(log *slog.Logger, u *usage, onDamage func(*DamageError)) *pebble.EventListener {
+func (e *Engine) listener() *pebble.EventListener {
+	m, log, u := e.metrics, e.log, &e.usage
 	return &pebble.EventListener{
-		DataCorruption: func(info pebble.DataCorruptionInfo) {
-			log.Error("engine damaged", "file", info.Path, "err", info.Details)
-			if onDamage != nil {
-				onDamage(&DamageError{File: info.Path, Err: info.Details})
-			}
-		},
-		BackgroundError: func(err error) { log.Error("engine background error", "err", err) },
+		DataCorruption:  func(info pebble.DataCorruptionInfo) { e.tell(&DamageError{File: info.Path, Err: info.Details}) },
+		BackgroundError: func(err error) { log.Error("engine background error", "err", e.valueError(err)) },
 		WALCreated:      func(pebble.WALCreateInfo) { u.walCreated() },
 		FlushBegin:      func(pebble.FlushInfo) { u.flushBegun() },
 		FlushEnd: func(info pebble.FlushInfo) {

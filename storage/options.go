@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -79,12 +80,17 @@ func (o Options) Validate() error {
 	return nil
 }
 
+// separateBytes is the size from which on a value is written once, to a file of
+// values, and not again by every compaction of its key (WiscKey, FAST 2016).
+// Below it the second place to look into costs more than it saves.
+const separateBytes = 1 << 10
+
 // pebbleOptions tunes the engine for many small values, one disk and little
 // memory.
 func (o Options) pebbleOptions() *pebble.Options {
 	po := &pebble.Options{
 		Comparer:                comparer,
-		FormatMajorVersion:      pebble.FormatWALSyncChunks,
+		FormatMajorVersion:      pebble.FormatValueSeparation,
 		BlockPropertyCollectors: []func() pebble.BlockPropertyCollector{newRevisionCollector},
 		// pebble takes the memtables' memory out of the cache: usually one is
 		// filling and one is being flushed.
@@ -106,6 +112,12 @@ func (o Options) pebbleOptions() *pebble.Options {
 		po.FS = vfs.Default
 	}
 	po.Experimental.SpanPolicyFunc = spanPolicy
+	po.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled: true, MinimumSize: separateBytes, MaxBlobReferenceDepth: 10,
+			RewriteMinimumAge: time.Minute, TargetGarbageRatio: 0.3,
+		}
+	}
 	po.FlushSplitBytes = 2 << 20
 	po.TargetFileSizes[0] = 2 << 20
 	for i := range po.Levels {
@@ -131,10 +143,13 @@ var usersData = func() (b struct{ lower, upper []byte }) {
 
 // spanPolicy keeps users' data in tables of its own, since a table ends where
 // its policy does: so its size can be told from that of the raft logs. Before
-// it a suffix is no version, and none of several is the one mostly read.
+// it a suffix is no version, none of several is the one mostly read, and a
+// value's record soon goes, so that it is not worth a file of values.
 func spanPolicy(start []byte) (pebble.SpanPolicy, []byte, error) {
 	if enginekey.Compare(start, usersData.lower) < 0 {
-		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, usersData.lower, nil
+		return pebble.SpanPolicy{
+			DisableValueSeparationBySuffix: true, ValueStoragePolicy: pebble.ValueStorageLowReadLatency,
+		}, usersData.lower, nil
 	}
 	return pebble.SpanPolicy{}, nil, nil
 }

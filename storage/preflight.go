@@ -64,7 +64,8 @@ func logNumber(name string) (uint64, bool) {
 	return n, err == nil
 }
 
-func isTable(name string) bool    { return path.Ext(name) == ".sst" || path.Ext(name) == ".blob" }
+func isTable(name string) bool    { return path.Ext(name) == ".sst" || isValues(name) }
+func isValues(name string) bool   { return path.Ext(name) == ".blob" }
 func isManifest(name string) bool { return strings.HasPrefix(name, "MANIFEST-") }
 func isOptions(name string) bool  { return strings.HasPrefix(name, "OPTIONS-") }
 func isMarker(name string) bool   { return strings.HasPrefix(name, "marker.") }

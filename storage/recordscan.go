@@ -65,9 +65,13 @@ func (f recordFile) chunkAt(i int) (end int, ok bool) {
 	if end > limit {
 		return 0, false
 	}
-	sum := crc32.Checksum(f.b[i+6:end], castagnoli)
-	masked := (sum>>15 | sum<<17) + 0xa282ead8
-	return end, masked == binary.LittleEndian.Uint32(f.b[i:])
+	return end, maskedSum(f.b[i+6:end]) == binary.LittleEndian.Uint32(f.b[i:])
+}
+
+// maskedSum is the checksum that the engine puts before bytes.
+func maskedSum(b []byte) uint32 {
+	sum := crc32.Checksum(b, castagnoli)
+	return (sum>>15 | sum<<17) + 0xa282ead8
 }
 
 // follow returns where the run of good chunks from the start of the file ends.

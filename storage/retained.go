@@ -31,7 +31,7 @@ func (v *View) Retained(span proto.Span, rev, floor proto.Revision, fn func(ver 
 		if !bytes.Equal(prefix, k[:n]) {
 			prefix, seen, settled = append(prefix[:0], k[:n]...), false, false
 		}
-		if err := versionAt(it, &ver); err != nil {
+		if err := v.versionAt(it, &ver); err != nil {
 			return err
 		}
 		if ver.ModRevision > rev {

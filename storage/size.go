@@ -8,13 +8,17 @@ import (
 // Sizes of the engine in bytes.
 type Sizes struct {
 	Disk  int64 // all files, the write-ahead log and files about to go included
-	InUse int64 // tables that hold live data
+	InUse int64 // tables that hold live data, and the values that they refer to
 }
 
 // Sizes returns the engine's sizes.
 func (e *Engine) Sizes() Sizes {
 	m := e.db.Metrics()
-	return Sizes{Disk: int64(m.DiskSpaceUsage()), InUse: int64(m.Total().TablesSize)}
+	values := m.BlobFiles.LiveSize
+	if all := m.BlobFiles.ValueSize; all > 0 { // of which some may have no key any more
+		values = uint64(float64(values) * float64(m.BlobFiles.ReferencedValueSize) / float64(all))
+	}
+	return Sizes{Disk: int64(m.DiskSpaceUsage()), InUse: m.Total().TablesSize + int64(values)}
 }
 
 // SizeOf estimates the bytes on disk of a span's data. What is still in

@@ -10,8 +10,10 @@ import (
 	"github.com/pontoon-kv/pontoon/storage/enginekey"
 )
 
-// What a scan for the middle of a span may cost, in records and in bytes. Above
-// that much, the tables' own indexes know better where the middle is.
+// What a scan for the middle of a span may cost, in records and in bytes read.
+// Above that much, the tables' own indexes know better where the middle is.
+// Values in files of their own are not read, only their lengths are, and tables
+// that refer to them are small, so that their indexes know little.
 const (
 	maxMiddleRecords = 200_000
 	maxMiddleBytes   = 32 << 20
@@ -49,7 +51,11 @@ func (e *Engine) middleOf(t enginekey.Tag, span proto.Span) ([]byte, bool, error
 	m := middle{e: e, it: it, tag: t, lower: lower, total: onDisk}
 	var found []byte
 	whole := false
-	if onDisk <= maxMiddleBytes/4 { // compressed, and memtables do not count
+	small := onDisk <= maxMiddleBytes/4 // compressed, and memtables do not count
+	if !small {
+		small, err = m.fewRecords()
+	}
+	if err == nil && small {
 		found, whole, err = m.scan()
 	}
 	if err == nil && !whole && onDisk > 0 {
@@ -76,12 +82,26 @@ func (m *middle) key() []byte {
 	return bytes.Clone(key)
 }
 
+// fewRecords guesses from the first records whether a scan can see all.
+func (m *middle) fewRecords() (bool, error) {
+	records, seen := uint64(0), uint64(0)
+	for ok := m.it.First(); ok && records < 256; ok = m.it.Next() {
+		value := m.it.LazyValue()
+		records, seen = records+1, seen+uint64(len(m.it.Key())+value.Len())
+	}
+	if records == 0 {
+		return false, m.it.Error()
+	}
+	mean := seen / records
+	return mean >= separateBytes && m.total/mean < maxMiddleRecords/2, m.it.Error()
+}
+
 // scan adds up records until the end of the span or of its budget, and returns
 // the key nearest to half of what it saw; whole: it saw everything.
 func (m *middle) scan() (key []byte, whole bool, err error) {
 	var marks ruler
 	var prefix []byte
-	seen, records := int64(0), 0
+	seen, read, records := int64(0), int64(0), 0
 	for ok := m.it.First(); ok; ok = m.it.Next() {
 		k := m.it.Key()
 		if n := enginekey.Split(k); !bytes.Equal(k[:n], prefix) {
@@ -90,12 +110,13 @@ func (m *middle) scan() (key []byte, whole bool, err error) {
 			}
 			prefix = append(prefix[:0], k[:n]...)
 		}
-		value, err := m.it.ValueAndErr()
-		if err != nil {
-			return nil, false, err
+		here := m.it.LazyValue()
+		read += int64(len(k))
+		if here.Fetcher == nil {
+			read += int64(here.Len())
 		}
-		seen += int64(len(k) + len(value))
-		if records++; records > maxMiddleRecords || seen > maxMiddleBytes {
+		seen += int64(len(k) + here.Len())
+		if records++; records > maxMiddleRecords || read > maxMiddleBytes {
 			return marks.nearest(seen / 2), false, m.it.Error()
 		}
 	}

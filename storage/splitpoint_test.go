@@ -42,12 +42,20 @@ func bytesBefore(t *testing.T, e *Engine, span proto.Span, key []byte) float64 {
 }
 
 func TestMiddleKeyHalvesTheBytes(t *testing.T) {
-	for _, flush := range []bool{false, true} {
-		t.Run(fmt.Sprint("flushed=", flush), func(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		size    int
+		flushed bool
+	}{
+		{"in memory", 1000, false},
+		{"flushed", 1000, true},
+		{"values in files of their own, more than a scan may read", 20_000, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
 			e := openMem(t)
 			createRange(t, e, proto.UserRange, keys.UserSpan)
-			fill(t, e, 600, 1000, 5)
-			if flush {
+			fill(t, e, 600, c.size, 5)
+			if c.flushed {
 				check(t, e.db.Flush())
 			}
 			part := proto.Span{Start: user("registry/things/namespace-02"), End: keys.Max}
@@ -77,7 +85,7 @@ func middleFor(t *testing.T, e *Engine, span proto.Span) (*middle, func()) {
 func TestMiddleKeyByBisection(t *testing.T) {
 	e := openMem(t)
 	createRange(t, e, proto.UserRange, keys.UserSpan)
-	fill(t, e, 3000, 1000, 3)
+	fill(t, e, 3000, separateBytes/4, 3) // in tables, whose indexes then know
 	check(t, e.db.Flush())
 	m, done := middleFor(t, e, keys.UserSpan)
 	defer done()

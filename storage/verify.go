@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -46,13 +47,18 @@ func (e *Engine) Files() ([]FileUse, error) {
 	return all, nil
 }
 
-// CheckTables reads every block of every table and compares its checksum. fn is
-// told of each table, err is nil or a *DamageError. An error of fn ends it.
-// Tables that a crash cut off half-way are none: the MANIFEST does not list them.
+// CheckTables reads every block of every table, and of every file of values that
+// tables refer to, and compares its checksum. fn is told of each file, err is nil
+// or a *DamageError. An error of fn ends it. Tables that a crash cut off half-way
+// are none: the MANIFEST does not list them.
 func (e *Engine) CheckTables(ctx context.Context, fn func(f FileUse, err error) error) error {
 	levels, err := e.db.SSTables()
 	if err != nil {
 		return wrap("list tables", err)
+	}
+	damage, err := e.checkValues(ctx)
+	if err != nil {
+		return err
 	}
 	seen := map[string]bool{} // tables may share a file
 	for _, level := range levels {
@@ -65,11 +71,24 @@ func (e *Engine) CheckTables(ctx context.Context, fn func(f FileUse, err error) 
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			path := e.po.FS.PathJoin(e.opts.Dir, f.Name)
-			if f.Bytes, err = e.checkTable(ctx, path); err != nil {
-				err = damagedFile(path, err)
+			file := e.po.FS.PathJoin(e.opts.Dir, f.Name)
+			if f.Bytes, err = e.checkTable(ctx, file); err != nil {
+				err = damagedFile(file, err)
+			} else {
+				err = damage[f.Name]
 			}
 			if err := fn(f, err); err != nil {
+				return err
+			}
+		}
+	}
+	files, err := e.Files()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if isValues(f.Name) {
+			if err := fn(f, damage[f.Name]); err != nil {
 				return err
 			}
 		}
@@ -77,8 +96,8 @@ func (e *Engine) CheckTables(ctx context.Context, fn func(f FileUse, err error) 
 	return nil
 }
 
-func (e *Engine) checkTable(ctx context.Context, path string) (size int64, err error) {
-	f, err := e.po.FS.Open(path)
+func (e *Engine) checkTable(ctx context.Context, file string) (size int64, err error) {
+	f, err := e.po.FS.Open(file)
 	if err != nil {
 		return 0, err
 	}
@@ -92,6 +111,37 @@ func (e *Engine) checkTable(ctx context.Context, path string) (size int64, err e
 		return size, errors.Join(err, readable.Close())
 	}
 	return size, errors.Join(r.ValidateBlockChecksums(), r.Close())
+}
+
+// checkValues reads all values that do not lie beside their keys: in files of
+// their own, and in blocks of old versions, which nothing else in the engine
+// checks as a whole. It returns the first damage of each file.
+func (e *Engine) checkValues(ctx context.Context) (damage map[string]error, err error) {
+	it, err := e.db.NewIter(nil)
+	if err != nil {
+		return nil, wrap("check values", err)
+	}
+	damage = map[string]error{}
+	for ok := it.First(); ok && ctx.Err() == nil; ok = it.Next() {
+		value := it.LazyValue()
+		if value.Fetcher == nil {
+			continue
+		}
+		if _, _, err := value.Value(nil); err != nil {
+			err = wrap("check values", e.valueError(err))
+			of, ok := errors.AsType[*DamageError](err)
+			if !ok {
+				return nil, errors.Join(err, it.Close())
+			}
+			if name := path.Base(of.File); damage[name] == nil {
+				damage[name] = of
+			}
+		}
+	}
+	if err := it.Close(); err != nil && !pebble.IsCorruptionError(err) { // what ends it early is found in its table
+		return nil, wrap("check values", err)
+	}
+	return damage, ctx.Err()
 }
 
 // CheckLevels compares the tables with each other: every key where the MANIFEST

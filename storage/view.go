@@ -101,7 +101,7 @@ func (v *View) getFrom(it *pebble.Iterator, key []byte, rev proto.Revision) (Ver
 		return Version{}, false, wrap("get", it.Error())
 	}
 	res := Version{Key: key}
-	if err := versionAt(it, &res); err != nil {
+	if err := v.versionAt(it, &res); err != nil {
 		return Version{}, false, err
 	}
 	res.Value = bytes.Clone(res.Value)
@@ -120,18 +120,18 @@ func (e *Engine) Get(key []byte, rev proto.Revision) (Version, bool, error) {
 
 // versionAt decodes the record under the iterator, sharing its bytes. Key is
 // left alone.
-func versionAt(it *pebble.Iterator, v *Version) error {
+func (v *View) versionAt(it *pebble.Iterator, ver *Version) error {
 	k := it.Key()
 	rev, sub, ok := enginekey.Position(k[enginekey.Split(k) : len(k)-1])
 	if !ok {
 		return damaged("version", errors.New("key not understood"))
 	}
-	b, err := it.ValueAndErr()
+	b, err := v.e.valueOf(it)
 	if err != nil {
 		return wrap("read version", err)
 	}
-	v.ModRevision, v.Sub = rev, sub
-	if err := decodeVersion(v, b); err != nil {
+	ver.ModRevision, ver.Sub = rev, sub
+	if err := decodeVersion(ver, b); err != nil {
 		return damaged("version", err)
 	}
 	return nil
@@ -146,7 +146,7 @@ func (v *View) getRaw(key []byte) ([]byte, bool, error) {
 	if !it.SeekPrefixGE(key) || !bytes.Equal(it.Key(), key) {
 		return nil, false, wrap("get", it.Error())
 	}
-	b, err := it.ValueAndErr()
+	b, err := v.e.valueOf(it)
 	if err != nil {
 		return nil, false, wrap("get", err)
 	}

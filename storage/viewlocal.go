@@ -70,7 +70,7 @@ func (v *View) each(t enginekey.Tag, span proto.Span, fn func(key, suffix, value
 		if !ok {
 			return damaged("record", errors.New("key not understood"))
 		}
-		value, err := it.ValueAndErr()
+		value, err := v.e.valueOf(it)
 		if err != nil {
 			return wrap("read record", err)
 		}

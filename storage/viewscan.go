@@ -84,7 +84,7 @@ func (v *View) newest(span proto.Span, at position, fn func(*Version) (bool, err
 			ok = it.Valid()
 			continue
 		}
-		if err := versionAt(it, &ver); err != nil {
+		if err := v.versionAt(it, &ver); err != nil {
 			return err
 		}
 		k := it.Key()
@@ -141,7 +141,7 @@ func (v *View) Changes(span proto.Span, from, to proto.Revision, fn func(*Versio
 	defer it.Close()
 	var ver Version
 	for ok := it.First(); ok; {
-		if err := versionAt(it, &ver); err != nil {
+		if err := v.versionAt(it, &ver); err != nil {
 			return err
 		}
 		switch {
