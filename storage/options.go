@@ -24,7 +24,7 @@ type Options struct {
 	FS *FS
 	// CacheBytes is the size of the block cache. Default 64 MiB.
 	CacheBytes int64
-	// MemtableBytes is the size of one memtable; up to four exist at a time.
+	// MemtableBytes is the size of one memtable; up to eight exist at a time.
 	// Default 32 MiB.
 	MemtableBytes uint64
 	// LogCacheBytes bounds the recent raft log entries of all ranges that are
@@ -96,7 +96,7 @@ func (o Options) pebbleOptions() *pebble.Options {
 		// filling and one is being flushed.
 		CacheSize:                   o.CacheBytes + 2*int64(o.MemtableBytes),
 		MemTableSize:                o.MemtableBytes,
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: 8,
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       1000,
 		LBaseMaxBytes:               64 << 20,

@@ -26,9 +26,9 @@ func (b *Budget) take(n int64) bool {
 
 func (b *Budget) give(n int64) { b.used.Add(-n) }
 
-// generationBytes is what one generation of a leadership holds: some hundred
+// generationBytes is what one generation of a leadership holds: some five hundred
 // keys, as many as are written again and again in a range.
-const generationBytes = 128 << 10
+const generationBytes = 256 << 10
 
 // versionOverhead is a rough size of a remembered version without its bytes.
 const versionOverhead = 200
