@@ -29,7 +29,7 @@ type pace struct {
 }
 
 var (
-	fullPace  = pace{5, 3 * time.Second, time.Second}
+	fullPace  = pace{3, 3 * time.Second, time.Second}
 	quickPace = pace{2, time.Second, 300 * time.Millisecond}
 )
 

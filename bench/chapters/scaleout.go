@@ -14,7 +14,7 @@ import (
 
 // scaleoutChapter has throughput against nodes that are capped.
 func scaleoutChapter(ctx context.Context, env suite.Env) (*result.Section, error) {
-	o := scaleout.Options{Pontoon: env.Pontoon.Binary, Rounds: 3, Dir: env.Dir, Logger: env.Logger, Progress: env.Progress}
+	o := scaleout.Options{Pontoon: env.Pontoon.Binary, Rounds: 2, Dir: env.Dir, Logger: env.Logger, Progress: env.Progress}
 	if env.Etcd != nil {
 		o.Etcd = env.Etcd.Binary
 	}

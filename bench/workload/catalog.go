@@ -24,7 +24,7 @@ const (
 // Catalog returns all groups; quick: fewer workloads and smaller ones, for a
 // first look in minutes.
 func Catalog(quick bool) []Group {
-	groups := []Group{kvGroup(quick), oneGroup(quick), txnGroup(quick), leaseGroup(), scanGroup(), watchGroup(quick),
+	groups := []Group{kvGroup(quick), largeGroup(quick), oneGroup(quick), txnGroup(quick), leaseGroup(), scanGroup(), watchGroup(quick),
 		kubeGroup(quick), elasticGroup(), compactGroup(quick)}
 	return groups
 }
@@ -32,19 +32,18 @@ func Catalog(quick bool) []Group {
 func kvGroup(quick bool) Group {
 	k := newKeyspace(kvName, keys)
 	g := Group{Name: "kv", About: "10,000 keys of 256 B in 16 ranges", Nodes: 3, Splits: k.splits(ranges), Fill: k.fill(valueSize)}
-	sizes, clients := []int{64, 256, 4096, 16384}, []int{1, 64, 512, 1000}
+	sizes := []int{64, 256}
 	if quick {
 		sizes = []int{256}
 	}
 	for _, size := range sizes {
-		for _, n := range clients {
+		for _, n := range []int{1, 64, 512, 1000} {
 			g.Workloads = append(g.Workloads, put(k, uniform, size, n))
 		}
 	}
 	reads, skewed := []int{1, 64, 512}, []int{64, 512}
 	if quick {
 		reads, skewed = []int{64, 512}, []int{512}
-		g.Workloads = append(g.Workloads, put(k, uniform, 16384, 64))
 	}
 	for _, how := range []choice{zipf, hot} {
 		for _, n := range skewed {
@@ -54,6 +53,23 @@ func kvGroup(quick bool) Group {
 	for _, serializable := range []bool{false, true} {
 		for _, n := range reads {
 			g.Workloads = append(g.Workloads, get(k, serializable, n))
+		}
+	}
+	return g
+}
+
+// largeGroup has puts of large values on clusters of its own, so that what they
+// leave to be compacted is not counted for small ones.
+func largeGroup(quick bool) Group {
+	k := newKeyspace(kvName, keys)
+	sizes, clients := []int{4096, 16384}, []int{1, 64, 512, 1000}
+	if quick {
+		sizes, clients = []int{16384}, []int{64}
+	}
+	g := Group{Name: "large", About: "as kv", Nodes: 3, Splits: k.splits(ranges), Fill: k.fill(valueSize)}
+	for _, size := range sizes {
+		for _, n := range clients {
+			g.Workloads = append(g.Workloads, put(k, uniform, size, n))
 		}
 	}
 	return g

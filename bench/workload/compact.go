@@ -9,6 +9,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
+// settle is the time for each revision written in which a store puts away what it
+// still has to, so that rest is rest: 20 s for a million.
+const settle = 20 * time.Microsecond
+
 // compaction measures puts while all revisions but the last are compacted, and
 // the same puts before it, at rest.
 func compaction(k *keyspace, revisions, size, clients int) Workload {
@@ -19,6 +23,9 @@ func compaction(k *keyspace, revisions, size, clients int) Workload {
 		Run: func(ctx context.Context, t *Target) (*Outcome, error) {
 			if err := k.overwrite(ctx, t, revisions, size); err != nil {
 				return nil, err
+			}
+			if !pause(ctx, time.Duration(revisions)*settle, nil) {
+				return nil, context.Cause(ctx)
 			}
 			return t.putsWhile(ctx, k, size, clients, name, func(ctx context.Context, c *clientv3.Client) error {
 				resp, err := c.Get(ctx, Prefix)
