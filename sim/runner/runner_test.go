@@ -7,9 +7,9 @@ import (
 	"github.com/pontoon-kv/pontoon/sim/runner"
 )
 
-// seedsInTest is how many seeds a run of this test goes through: some 20 seconds of
-// one core. make sim SEEDS=1000 is for more.
-const seedsInTest = 15
+// seedsInTest is how many seeds a run of this test goes through: some two minutes of
+// two cores. make sim SEEDS=1000 is for more.
+const seedsInTest = 100
 
 // TestSeeds runs clusters through the faults of some seeds.
 func TestSeeds(t *testing.T) {
