@@ -41,7 +41,7 @@ func scaleoutSection(rep *scaleout.Report) *result.Section {
 				series.Points = append(series.Points, result.Point{X: float64(p.Nodes)})
 			}
 			at[p.Nodes] = append(at[p.Nodes], p.PerSecond)
-			table.Rows = append(table.Rows, []string{string(kind), fmt.Sprint(p.Nodes), fmt.Sprint(p.Round + 1), num(p.PerSecond), num(p.P50Ms),
+			table.Rows = append(table.Rows, []string{string(kind), fmt.Sprint(p.Nodes), fmt.Sprint(p.Round), num(p.PerSecond), num(p.P50Ms),
 				num(p.P99Ms), num(p.CPUMicros), fmt.Sprintf("%.0f%%", 100*p.Used)})
 		}
 		for i := range series.Points {

@@ -2,11 +2,14 @@ package scaleout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/pontoon-kv/pontoon/bench/dial"
 	"github.com/pontoon-kv/pontoon/bench/stat"
@@ -19,12 +22,13 @@ const requestLimit = 30 * time.Second
 type window struct{ begin, end func() error }
 
 // puts runs closed-loop clients: each sends its next put when the last one was
-// answered. Puts answered between warm-up and end count.
-func (o *Options) puts(ctx context.Context, pool *dial.Pool, value string, w window) (stat.Summary, error) {
+// answered. Puts answered between warm-up and end count; refused are those that an
+// overloaded server told to come again, as etcd does with many entries not applied.
+func (o *Options) puts(ctx context.Context, pool *dial.Pool, value string, w window) (_ stat.Summary, refused int64, err error) {
 	began := time.Now()
 	from, to := began.Add(o.Warmup), began.Add(o.Warmup+o.Cell)
 	histograms := make([]stat.Histogram, o.Clients)
-	var failed atomic.Int64
+	var failed, busy atomic.Int64
 	var firstErr atomic.Pointer[error]
 	var wg sync.WaitGroup
 	for i := range o.Clients {
@@ -39,6 +43,8 @@ func (o *Options) puts(ctx context.Context, pool *dial.Pool, value string, w win
 				_, err := c.Put(one, keyName(rng.IntN(o.Keys)), value)
 				cancel()
 				switch end := time.Now(); {
+				case errors.Is(rpctypes.Error(err), rpctypes.ErrTooManyRequests):
+					busy.Add(1)
 				case err != nil:
 					failed.Add(1)
 					firstErr.CompareAndSwap(nil, &err)
@@ -48,24 +54,24 @@ func (o *Options) puts(ctx context.Context, pool *dial.Pool, value string, w win
 			}
 		})
 	}
-	err := at(ctx, from, w.begin)
+	err = at(ctx, from, w.begin)
 	if err == nil {
 		err = at(ctx, to, w.end)
 	}
 	wg.Wait()
 	switch {
 	case ctx.Err() != nil:
-		return stat.Summary{}, ctx.Err()
+		return stat.Summary{}, 0, ctx.Err()
 	case failed.Load() > 0: // I3
-		return stat.Summary{}, fmt.Errorf("%d puts failed, the first: %w", failed.Load(), *firstErr.Load())
+		return stat.Summary{}, 0, fmt.Errorf("%d puts failed, the first: %w", failed.Load(), *firstErr.Load())
 	case err != nil:
-		return stat.Summary{}, err
+		return stat.Summary{}, 0, err
 	}
 	var all stat.Histogram
 	for i := range histograms {
 		all.Merge(&histograms[i])
 	}
-	return all.Summarize(o.Cell), nil
+	return all.Summarize(o.Cell), busy.Load(), nil
 }
 
 func at(ctx context.Context, when time.Time, do func() error) error {

@@ -42,6 +42,7 @@ func Run(ctx context.Context, out io.Writer, o Options) (rep *Report, err error)
 		for i, s := range sizes {
 			p, err := r.measure(ctx, round, s)
 			if err != nil {
+				r.rep.summarize(o.From, o.To) // what there is
 				return r.rep, fmt.Errorf("round %d, %s with %d nodes: %w", round+1, s.kind, s.nodes, err)
 			}
 			r.rep.Points = append(r.rep.Points, p)
@@ -126,7 +127,7 @@ func (r *run) measure(ctx context.Context, round int, s size) (p Point, err erro
 		return p, err
 	}
 	profiles := r.profile(ctx, s, name, m.nodes)
-	p.Summary, err = r.o.puts(ctx, pool, text, window{m.begin, m.end})
+	p.Summary, p.Refused, err = r.o.puts(ctx, pool, text, window{m.begin, m.end})
 	err = errors.Join(err, profiles())
 	if err == nil {
 		m.into(&p, leads)
