@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -304,11 +305,9 @@ func inUse(t *testing.T, img diskImage) (names []string) {
 	for _, level := range must(e.db.SSTables())(t) {
 		for _, table := range level {
 			names = append(names, table.BackingSSTNum.String()+".sst")
-			for _, id := range table.GetBlobReferenceFiles() {
-				names = append(names, fmt.Sprintf("%06d.blob", uint64(id)))
-			}
 		}
 	}
+	names = slices.AppendSeq(names, maps.Keys(must(e.valueFiles())(t)))
 	check(t, e.Close())
 	slices.Sort(names)
 	return slices.Compact(names)

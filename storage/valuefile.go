@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -72,22 +73,12 @@ func checkFooter(f vfs.File) error {
 // checkPresent looks for the files of values that tables refer to. A file has the
 // number that tables know until it is rewritten; then another file stands for it,
 // so what is not found by its number is compared by count with what nobody knows.
-// Whole files that a crash left behind may so hide that others are missing.
+// Whole files that a crash left behind may so hide that others are missing. The
+// engine compacts meanwhile: what is not there must still be wanted afterwards.
 func (e *Engine) checkPresent() error {
-	levels, err := e.db.SSTables()
-	if err != nil {
-		return wrap("list tables", err)
-	}
-	wanted := map[string]bool{}
-	for _, level := range levels {
-		for _, table := range level {
-			for _, id := range table.GetBlobReferenceFiles() {
-				wanted[fmt.Sprintf("%06d.blob", uint64(id))] = true
-			}
-		}
-	}
-	if len(wanted) == 0 {
-		return nil
+	wanted, err := e.valueFiles()
+	if err != nil || len(wanted) == 0 {
+		return err
 	}
 	names, err := e.po.FS.List(e.opts.Dir)
 	if err != nil {
@@ -103,12 +94,34 @@ func (e *Engine) checkPresent() error {
 	if len(wanted) <= unknown {
 		return nil
 	}
-	missing := make([]string, 0, len(wanted))
-	for name := range wanted {
-		missing = append(missing, name)
+	still, err := e.valueFiles()
+	if err != nil {
+		return err
 	}
-	slices.Sort(missing)
+	maps.DeleteFunc(wanted, func(name string, _ bool) bool { return !still[name] })
+	if len(wanted) <= unknown {
+		return nil
+	}
+	missing := slices.Sorted(maps.Keys(wanted))
 	return damagedFile(e.po.FS.PathJoin(e.opts.Dir, missing[0]), fmt.Errorf("of %d files of values at least %d are missing", len(missing), len(missing)-unknown))
+}
+
+// valueFiles are the names of the files of values that tables refer to, as the
+// tables know them.
+func (e *Engine) valueFiles() (map[string]bool, error) {
+	levels, err := e.db.SSTables()
+	if err != nil {
+		return nil, wrap("list tables", err)
+	}
+	names := map[string]bool{}
+	for _, level := range levels {
+		for _, table := range level {
+			for _, id := range table.GetBlobReferenceFiles() {
+				names[fmt.Sprintf("%06d.blob", uint64(id))] = true
+			}
+		}
+	}
+	return names, nil
 }
 
 // valueOf reads the value under an iterator, which is good until the iterator
