@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -88,4 +90,10 @@ func (p *Pool) Close() {
 	for _, c := range p.clients {
 		_ = c.Close()
 	}
+}
+
+// TooMany tells whether a full server refused the request. It compares texts, as
+// clients do: etcd lets the error out with another code than it declares.
+func TooMany(err error) bool {
+	return strings.Contains(err.Error(), rpctypes.ErrorDesc(rpctypes.ErrGRPCRequestTooManyRequests))
 }

@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -49,18 +47,13 @@ func (t *tally) add(err error, took, deadline time.Duration) {
 		t.useful.Record(took)
 	case err == nil, errors.Is(err, context.DeadlineExceeded), status.Code(err) == codes.DeadlineExceeded:
 		t.late++
-	case tooMany(err):
+	case dial.TooMany(err):
 		t.refused++
 	default:
 		if t.failed++; t.failure == nil {
 			t.failure = err
 		}
 	}
-}
-
-// tooMany compares texts, as clients do: etcd lets the error out with another code.
-func tooMany(err error) bool {
-	return strings.Contains(err.Error(), rpctypes.ErrorDesc(rpctypes.ErrGRPCRequestTooManyRequests))
 }
 
 func outcome(tallies []*tally, cell time.Duration) (o Outcome) {
@@ -103,7 +96,7 @@ func (o *Options) closed(ctx context.Context, pool *dial.Pool, value string) (Ou
 				cancel()
 				end := time.Now()
 				switch {
-				case err != nil && (end.After(from) || !tooMany(err)):
+				case err != nil && (end.After(from) || !dial.TooMany(err)):
 					return fmt.Errorf("a put below the peak: %w", err)
 				case end.After(from) && end.Before(to):
 					t.add(nil, end.Sub(start), closedLimit)

@@ -2,14 +2,11 @@ package scaleout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/pontoon-kv/pontoon/bench/dial"
 	"github.com/pontoon-kv/pontoon/bench/stat"
@@ -43,7 +40,7 @@ func (o *Options) puts(ctx context.Context, pool *dial.Pool, value string, w win
 				_, err := c.Put(one, keyName(rng.IntN(o.Keys)), value)
 				cancel()
 				switch end := time.Now(); {
-				case errors.Is(rpctypes.Error(err), rpctypes.ErrTooManyRequests):
+				case err != nil && dial.TooMany(err):
 					busy.Add(1)
 				case err != nil:
 					failed.Add(1)
