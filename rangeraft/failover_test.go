@@ -137,9 +137,14 @@ func TestTransfer_P2(t *testing.T) {
 	r := old.store.replica(proto.UserRange)
 	op := &pontoonpb.RangeOp{RangeId: uint64(proto.UserRange), Span: r.desc.Load().Span,
 		Op: &pontoonpb.RangeOp_Transfer{Transfer: &pontoonpb.TransferOp{ToNode: uint64(to)}}}
-	if reply := old.store.Do(ctxFor(t, 10*time.Second), op); reply.Error != nil {
-		t.Fatal(reply.Error)
-	}
+	// A node that was the last to start may not have answered yet: it is refused.
+	c.wait("transfer", func() bool {
+		reply := old.store.Do(ctxFor(t, 10*time.Second), op)
+		if reply.Error != nil && reply.Error.Code != pontoonpb.RangeErrorCode_REFUSED {
+			t.Fatal(reply.Error)
+		}
+		return reply.Error == nil
+	})
 	c.wait("new leader", func() bool { return c.nodes[to].store.replica(proto.UserRange).servingTerm.Load() > 0 })
 	c.mustHave("x", "1")
 	c.put("x", "2")

@@ -13,6 +13,7 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -28,6 +29,9 @@ import (
 
 	"github.com/pontoon-kv/pontoon/proto"
 )
+
+// ErrClosed: the connections of this node were closed.
+var ErrClosed = errors.New("peers: closed")
 
 // Options of the connections.
 type Options struct {
@@ -47,10 +51,11 @@ type Options struct {
 type Peers struct {
 	opts Options
 
-	mu    sync.Mutex
-	peers map[proto.NodeID]*peer
-	order []proto.NodeID
-	gone  map[proto.NodeID]bool // removed for good
+	mu     sync.Mutex
+	peers  map[proto.NodeID]*peer
+	order  []proto.NodeID
+	gone   map[proto.NodeID]bool // removed for good
+	closed bool
 }
 
 type peer struct {
@@ -103,6 +108,9 @@ func (p *Peers) Nodes() []proto.NodeID {
 func (p *Peers) Conn(id proto.NodeID) (*grpc.ClientConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
 	peer, ok := p.peers[id]
 	if !ok {
 		return nil, fmt.Errorf("peers: no address of node %x", uint64(id))
@@ -194,10 +202,12 @@ func (p *Peers) Remove(id proto.NodeID) {
 	}
 }
 
-// Close closes every connection.
+// Close closes every connection, and none to a node is opened after it: who is
+// late is not around to close it.
 func (p *Peers) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.closed = true
 	for _, peer := range p.peers {
 		if peer.conn != nil {
 			peer.conn.Close()

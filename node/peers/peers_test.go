@@ -2,6 +2,7 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -238,4 +239,23 @@ func series(t *testing.T, reg *prometheus.Registry, name, label string) float64 
 		}
 	}
 	return 0
+}
+
+// Nobody opens a connection once they were closed: it would stay open.
+func TestNoConnectionAfterClose(t *testing.T) {
+	p := New(Options{Dial: []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}})
+	if err := p.Set(2, "http://127.0.0.1:1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Conn(2); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	if _, err := p.Conn(2); !errors.Is(err, ErrClosed) {
+		t.Fatalf("opened after the end: %v", err)
+	}
+	p.Retry(t.Context(), 2)
+	if p.Up(2) {
+		t.Fatal("up after the end")
+	}
 }
