@@ -82,7 +82,7 @@ type Options struct {
 	// MaxBatchBytes bounds the effects of one entry. Default 1 MiB.
 	MaxBatchBytes int
 	// PipelineAt is how many writes must wait on a range for an entry of their
-	// own while another one is in flight. Default 8.
+	// own while another one is in flight. Default 16.
 	PipelineAt int
 	// MaxWriters bounds clients' writes under way at a range; more are refused.
 	// Default 5000, what etcd lets wait between commit and apply.
@@ -120,7 +120,7 @@ func (o *Options) Validate() error {
 	setDefault(&o.Snapshots, 2)
 	setDefault(&o.SnapshotBytesPerSecond, 64<<20)
 	setDefault(&o.MaxBatchBytes, 1<<20)
-	setDefault(&o.PipelineAt, 8)
+	setDefault(&o.PipelineAt, 16)
 	setDefault(&o.MaxWriters, 5000)
 	setDefault(&o.MaxWriteBytes, 256<<20)
 	setDefault(&o.RecentBytes, 32<<20)
