@@ -19,6 +19,8 @@ MERGES   ?= 0
 MOVES    ?= 0
 TRANSFERS ?= 0
 DURATION ?= 60s
+MINUTES  ?= 2
+SOAK     ?= 60
 ROUNDS   ?= 3
 TRIES    ?= 20
 RANGES   ?= 10000
@@ -94,7 +96,16 @@ etcd-integration: build ## etcd's integration tests (clientv3, locks, elections,
 		-logs ../../tmp/etcd-tests $(if $(filter .,$(RUN)),-report ../../docs/etcd-integration-tests.md)
 
 .PHONY: robust
-robust: build ## real processes killed and restarted under load, histories checked: DURATION= SEED=
+robust: build ## processes, links and disks fail under load, then nodes come and go, histories checked: MINUTES= SEED=
+	$(BIN) bench robust --mode all --duration $$(($(MINUTES) * 45))s --seed $(SEED)
+	$(BIN) bench robust --mode elastic --duration $$(($(MINUTES) * 15))s --seed $(SEED) --clients 9
+
+.PHONY: soak
+soak: build ## an hour of everything that is usual, restarts included: nodes must not grow: SOAK=minutes SEED=
+	$(BIN) bench robust --mode soak --duration $(SOAK)m --round 60s --rate 300 --clients 9 --objects 3000 --seed $(SEED) --samples bench/results/soak
+
+.PHONY: robust-crash
+robust-crash: build ## processes alone are killed, paused and restarted: DURATION= SEED=
 	$(BIN) bench robust --duration $(DURATION) --seed $(SEED)
 
 .PHONY: robust-net

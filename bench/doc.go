@@ -13,7 +13,7 @@
 //	                                     scaleout  scaleout    starts Pontoon and etcd, capped
 //	                                     restart   restart     starts Pontoon and etcd, kills them
 //	                                        |
-//	                      cluster (processes), cut (links), cgroup (caps),
+//	                      cluster (processes), cut (links), disk (power, room), cgroup (caps),
 //	                      steer (admin), dial (official clients), proc (CPU, memory),
 //	                      stat (latencies), verify (judges histories)
 //

@@ -109,6 +109,11 @@ func (c *Cluster) newNode() (*Node, error) {
 		logger:   c.opts.Logger,
 	}
 	n.LogFile = n.Dir + ".log"
+	if c.opts.Disks {
+		if err := n.insertDisk(); err != nil {
+			return nil, err
+		}
+	}
 	own := n.Peer
 	if c.links != nil {
 		own = fmt.Sprintf("127.0.0.1:%d", ports[2])
@@ -234,8 +239,17 @@ func (c *Cluster) StopAll(timeout time.Duration) error {
 // Close kills what still runs and removes a directory of its own.
 func (c *Cluster) Close() error {
 	var errs []error
-	for _, n := range c.Nodes() {
+	c.mu.Lock()
+	nodes := slices.Concat(c.nodes, c.retired)
+	c.mu.Unlock()
+	for _, n := range nodes {
+		if n.Disk != nil {
+			n.Disk.GoOn() // a process that waits for its disk does not end
+		}
 		errs = append(errs, n.Kill())
+		if n.Disk != nil {
+			errs = append(errs, n.Disk.Close())
+		}
 	}
 	if c.links != nil {
 		errs = append(errs, c.links.Close())

@@ -5,7 +5,8 @@
 //	      --> node 1        ...                        through signals only
 //	      --> node 2
 //
-// With Links, the advertised peer port of each node is a proxy (package cut).
+// With Links, the advertised peer port of each node is a proxy (package cut). With
+// Disks, its data directory is on a file system that can lose power (package disk).
 //
 // It knows a system by its binary, its flags (the same for both), GET /readyz
 // and, for Pontoon, the output of `range` commands: nothing of the product is

@@ -9,21 +9,25 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/pontoon-kv/pontoon/bench/disk"
 )
 
 // Node is one node of a cluster: a process that may be stopped and started
 // again on the same data.
 type Node struct {
 	Name     string
-	Endpoint string // client address, host:port
-	Peer     string // peer address, host:port
-	Dir      string // data directory
-	LogFile  string // output of all its processes
+	Endpoint string     // client address, host:port
+	Peer     string     // peer address, host:port
+	Dir      string     // data directory
+	LogFile  string     // output of all its processes
+	Disk     *disk.Disk // what Dir is on; nil unless Options.Disks
 
 	binary string
 	args   []string
@@ -33,6 +37,33 @@ type Node struct {
 	mu      sync.Mutex
 	proc    *process // nil: not running
 	crashes []error  // ends that nobody asked for
+}
+
+// insertDisk moves the data directory to a disk of its own.
+func (n *Node) insertDisk() error {
+	at := n.Dir + ".disk"
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		return fmt.Errorf("disk of %s: %w", n.Name, err)
+	}
+	d, err := disk.New(at)
+	if err != nil {
+		return fmt.Errorf("disk of %s: %w", n.Name, err)
+	}
+	n.Disk, n.Dir = d, filepath.Join(at, "data")
+	return nil
+}
+
+// LosePower ends the process at once and takes from its disk what was not synced,
+// but for kept percent of it.
+func (n *Node) LosePower(kept int, seed uint64) error {
+	if err := n.Kill(); err != nil {
+		return err
+	}
+	if err := n.Disk.LosePower(kept, seed); err != nil {
+		return fmt.Errorf("%s loses power: %w", n.Name, err)
+	}
+	n.logger.Info("power lost", "node", n.Name, "kept_percent", kept)
+	return nil
 }
 
 // process is one life of a node.
@@ -208,6 +239,13 @@ func (n *Node) Stop(timeout time.Duration) error {
 		return nil
 	case <-time.After(timeout):
 		return errors.Join(fmt.Errorf("stop %s: still running after %v", n.Name, timeout), n.Kill())
+	}
+}
+
+// MayEnd says that this life of the node may end by itself from now on.
+func (n *Node) MayEnd() {
+	if p := n.current(); p != nil {
+		p.expectEnd()
 	}
 }
 

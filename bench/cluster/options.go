@@ -30,6 +30,8 @@ type Options struct {
 	Env []string
 	// Links puts a proxy in front of every peer port, so that links can be cut.
 	Links bool
+	// Disks gives every node a disk of its own that can fail (package disk).
+	Disks bool
 	// StartTimeout bounds the time until a node is ready; default 30 s.
 	StartTimeout time.Duration
 	Logger       *slog.Logger

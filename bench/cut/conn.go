@@ -87,7 +87,7 @@ func (n *Net) pump(c *conn, l link, dst io.Writer, src io.Reader) {
 	for n.open(l, c.over) {
 		k, err := src.Read(buf)
 		if k > 0 {
-			if !n.open(l, c.over) {
+			if !n.late(l, c.over) || !n.open(l, c.over) {
 				return
 			}
 			if _, err := dst.Write(buf[:k]); err != nil {

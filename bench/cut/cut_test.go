@@ -167,3 +167,26 @@ func TestAConnectionOfNobodyIsCounted(t *testing.T) {
 		_, _ = heard(c, 10*time.Millisecond)
 	}
 }
+
+// What is sent over a slow link arrives late, and over the others at once.
+func TestSlowLink(t *testing.T) {
+	n, addr := world(t)
+	c := dial(t, addr)
+	say(t, c, "one")
+	mustHear(t, c, "one")
+	n.Slow("a", "b", cut.Slowness{Delay: 300 * time.Millisecond})
+	say(t, c, "two")
+	mustBeSilent(t, c)
+	mustHear(t, c, "two")
+	n.Slow("a", "b", cut.Slowness{Lost: 100})
+	say(t, c, "three")
+	mustBeSilent(t, c)
+	mustHear(t, c, "three")
+	n.Heal()
+	began := time.Now()
+	say(t, c, "four")
+	mustHear(t, c, "four")
+	if took := time.Since(began); took > 100*time.Millisecond {
+		t.Errorf("a healed link took %v", took)
+	}
+}

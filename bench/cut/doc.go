@@ -8,6 +8,8 @@
 //	                         were dropped; a new connection is accepted, as by
 //	                         a kernel's backlog, and never answered
 //	                     +-- reset: sockets are closed instead
+//	                     +-- slow: what was read waits before it is passed on, and
+//	                         longer if a packet of it counts as lost
 //
 // Nothing runs as root and nothing outside of the processes changes. Clients are
 // not cut off: they reach every node all the time, also one without peers.

@@ -3,6 +3,7 @@ package cut
 import (
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ type Net struct {
 	changed chan struct{} // closed and replaced at every change
 	cut     map[link]bool
 	reset   map[link]bool
+	slow    map[link]Slowness
 	pids    map[string]func() int
 	fronts  []net.Listener
 	conns   map[*conn]bool
@@ -31,7 +33,7 @@ type Net struct {
 // New returns a network without nodes.
 func New(logger *slog.Logger) *Net {
 	return &Net{
-		logger: logger, changed: make(chan struct{}), cut: map[link]bool{}, reset: map[link]bool{},
+		logger: logger, changed: make(chan struct{}), cut: map[link]bool{}, reset: map[link]bool{}, slow: map[link]Slowness{},
 		pids: map[string]func() int{}, conns: map[*conn]bool{},
 	}
 }
@@ -76,11 +78,39 @@ func (n *Net) CutBoth(a, b string, reset bool) {
 	n.Cut(b, a, reset)
 }
 
+// Slowness is what a long or a bad line does to the bytes of a connection.
+type Slowness struct {
+	Delay, Jitter time.Duration // of what is sent at once; at most Delay + Jitter
+	// Lost is how many of a hundred packets are lost. TCP sends them again after
+	// a timeout of at least 200 ms (RFC 6298, Linux's TCP_RTO_MIN), and all that
+	// follows waits for them.
+	Lost int
+}
+
+const retransmission = 200 * time.Millisecond
+
+func (s Slowness) wait() time.Duration {
+	if s == (Slowness{}) {
+		return 0
+	}
+	d := s.Delay + rand.N(s.Jitter+1)
+	if rand.IntN(100) < s.Lost {
+		d += retransmission
+	}
+	return d
+}
+
+// Slow makes what from sends to to arrive late.
+func (n *Net) Slow(from, to string, s Slowness) {
+	n.change(func() { n.slow[link{from, to}] = s })
+}
+
 // Heal opens every link.
 func (n *Net) Heal() {
 	n.change(func() {
 		clear(n.cut)
 		clear(n.reset)
+		clear(n.slow)
 	})
 }
 
@@ -138,6 +168,22 @@ func (n *Net) open(l link, over <-chan struct{}) bool {
 		case <-over:
 			return false
 		}
+	}
+}
+
+// late waits as long as a direction makes bytes wait; false: the connection is over.
+func (n *Net) late(l link, over <-chan struct{}) bool {
+	n.mu.Lock()
+	d := n.slow[l].wait()
+	n.mu.Unlock()
+	if d == 0 {
+		return true
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-over:
+		return false
 	}
 }
 

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 )
 
-// diskSize sums what the files below some directories are long. Files that end
+// DiskSize sums what the files below some directories are long. Files that end
 // while it looks do not count.
-func diskSize(dirs []string) (total int64, err error) {
+func DiskSize(dirs []string) (total int64, err error) {
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {

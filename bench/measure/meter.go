@@ -86,7 +86,7 @@ func (m *Meter) Stop(ctx context.Context) error {
 	for _, s := range m.servers {
 		dirs = append(dirs, s.Dir)
 	}
-	if m.usage.Disk, err = diskSize(dirs); err != nil {
+	if m.usage.Disk, err = DiskSize(dirs); err != nil {
 		return fmt.Errorf("measure: %w", err)
 	}
 	m.usage.Known = true
@@ -125,7 +125,7 @@ func (m *Meter) scrape(ctx context.Context) ([]map[string]float64, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	for i, s := range m.servers {
 		g.Go(func() (err error) {
-			all[i], err = scrape(ctx, s.Endpoint, names)
+			all[i], err = Scrape(ctx, s.Endpoint, names)
 			return err
 		})
 	}

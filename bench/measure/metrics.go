@@ -23,8 +23,9 @@ const allocated = "go_memstats_alloc_bytes_total"
 
 var scraper = &http.Client{Timeout: 5 * time.Second}
 
-// scrape returns the sum over all labels of each named metric of one node.
-func scrape(ctx context.Context, endpoint string, names []string) (map[string]float64, error) {
+// Scrape returns the sum over all labels of each named metric of the node at a client
+// address. A metric that it does not have is an error.
+func Scrape(ctx context.Context, endpoint string, names []string) (map[string]float64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+endpoint+"/metrics", nil)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,9 @@
 //	    \------ recorder ------> verify.Check, round by round
 //
 // What happens meanwhile is the run's mode. In mode net, links between the
-// processes are cut (package cut) instead. In mode elastic, nodes join up to six,
+// processes are cut or bad (package cut) instead. In mode all, both, and each node's
+// disk loses power, is slow, stalls and fills up (package disk), where the machine
+// can do that. In mode elastic, nodes join up to six,
 // one is killed for good, one is drained and removed, and again, while leaders
 // move every second and ranges split, merge and change nodes all the time; a
 // Kubernetes-shaped load (package kubeload) runs beside the checked clients. At

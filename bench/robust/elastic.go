@@ -25,6 +25,7 @@ const (
 	phaseLose
 	phaseDrain
 	phases
+	phaseRoll // of a soak: every node is stopped and started again, one after the other
 )
 
 // elastic changes the nodes of a cluster under load, while a mover changes its
@@ -38,7 +39,10 @@ type elastic struct {
 
 // newElastic decides what happens in round n, so that clients can keep to the
 // nodes that stay.
-func newElastic(c *cluster.Cluster, s *steer.Client, n *nemesis, round int) *elastic {
+func newElastic(m Mode, c *cluster.Cluster, s *steer.Client, n *nemesis, round int) *elastic {
+	if m == ModeSoak {
+		return &elastic{c: c, steer: s, phase: phaseRoll}
+	}
 	e := &elastic{c: c, steer: s, phase: phase(round) % phases}
 	if nodes := c.Nodes(); e.phase != phaseGrow {
 		e.victim = nodes[n.rng.IntN(len(nodes))]
@@ -71,6 +75,13 @@ func (e *elastic) step(ctx context.Context, n *nemesis) error {
 		for len(e.c.Nodes()) < mostNodes {
 			if err := e.join(ctx, n); err != nil {
 				return fmt.Errorf("join: %w", err)
+			}
+		}
+		return nil
+	case phaseRoll:
+		for _, node := range e.c.Nodes() {
+			if err := n.stop(ctx, node); err != nil {
+				return err
 			}
 		}
 		return nil

@@ -6,67 +6,86 @@ import (
 	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
+	"github.com/pontoon-kv/pontoon/bench/cut"
 )
 
-// strikeNet cuts links for some time and heals them. Clients reach every node
-// all the time: a gateway without peers must refuse or wait, never lie.
-func (n *nemesis) strikeNet(ctx context.Context) error {
-	nodes := n.c.Nodes()
-	down := time.Duration(1500+n.rng.IntN(4000)) * time.Millisecond
-	reset := n.rng.IntN(3) == 0
-	i, j := n.rng.IntN(len(nodes)), n.rng.IntN(len(nodes)-1)
-	if j >= i {
-		j++
+// netFaults cut links or make them bad for some time. Clients reach every node all
+// the time: a gateway without peers must refuse or wait, never lie.
+var netFaults = []fault{
+	{"cut off sequencer", 3, cutting(func(n *nemesis, ctx context.Context) {
+		n.isolate("cut off sequencer", n.sequencer(ctx)) // and what else that node leads
+	})},
+	{"cut off a leader", 3, cutting(func(n *nemesis, ctx context.Context) {
+		n.isolate("cut off a leader", n.rangeLeader(ctx))
+	})},
+	{"cut off a minority", 2, cutting(func(n *nemesis, _ context.Context) {
+		n.isolate("cut off a minority", n.some((len(n.c.Nodes())-1)/2)...)
+	})},
+	{"cut one direction", 2, cutting(func(n *nemesis, _ context.Context) {
+		pair := n.some(2)
+		n.note("cut one direction", pair...)
+		n.c.Links().Cut(pair[0].Name, pair[1].Name, false)
+	})},
+	{"deaf or mute node", 2, cutting((*nemesis).deafOrMute)},
+	{"cut one link", 2, cutting(func(n *nemesis, _ context.Context) {
+		pair := n.some(2)
+		n.note("cut one link", pair...)
+		n.c.Links().CutBoth(pair[0].Name, pair[1].Name, n.reset())
+	})},
+	{"slow links", 1, cutting(func(n *nemesis, _ context.Context) {
+		n.badLinks("slow links", cut.Slowness{Delay: n.between(5*time.Millisecond, 80*time.Millisecond), Jitter: n.between(0, 40*time.Millisecond)})
+	})},
+	{"lossy links", 1, cutting(func(n *nemesis, _ context.Context) {
+		n.badLinks("lossy links", cut.Slowness{Jitter: 2 * time.Millisecond, Lost: 1 + n.rng.IntN(15)})
+	})},
+}
+
+// cutting heals after a while what was done to the links.
+func cutting(harm func(n *nemesis, ctx context.Context)) func(*nemesis, context.Context) error {
+	return func(n *nemesis, ctx context.Context) error {
+		harm(n, ctx)
+		wait(ctx, n.between(1500*time.Millisecond, 5500*time.Millisecond))
+		n.c.Links().Heal()
+		return n.healed(ctx)
 	}
-	a, b := nodes[i], nodes[j]
-	switch p := n.rng.IntN(100); {
-	case p < 25:
-		// The sequencer, and what else that node leads.
-		if leader, err := n.c.Leader(ctx); err == nil {
-			a = leader
+}
+
+// reset says whether sockets are closed or packets dropped.
+func (n *nemesis) reset() bool { return n.rng.IntN(3) == 0 }
+
+// deafOrMute: everybody hears the node, it hears nobody; or the other way round.
+func (n *nemesis) deafOrMute(context.Context) {
+	a := n.victim()
+	n.note("deaf or mute node", a)
+	deaf := n.rng.IntN(2) == 0
+	for _, o := range n.c.Nodes() {
+		if o != a && deaf {
+			n.c.Links().Cut(o.Name, a.Name, false)
+		} else if o != a {
+			n.c.Links().Cut(a.Name, o.Name, false)
 		}
-		n.isolate("cut off sequencer", reset, nodes, a)
-	case p < 45:
-		if leader := n.rangeLeader(ctx); leader != nil {
-			a = leader
-		}
-		n.isolate("cut off a leader", reset, nodes, a)
-	case p < 60:
-		minority := n.rng.Perm(len(nodes))[:(len(nodes)-1)/2]
-		var group []*cluster.Node
-		for _, k := range minority {
-			group = append(group, nodes[k])
-		}
-		n.isolate("cut off a minority", reset, nodes, group...)
-	case p < 75:
-		n.note("cut one direction", a, b)
-		n.c.Links().Cut(a.Name, b.Name, false)
-	case p < 88:
-		// Everybody hears the node, it hears nobody; or the other way round.
-		n.note("deaf or mute node", a)
-		deaf := n.rng.IntN(2) == 0
-		for _, o := range nodes {
-			if o != a && deaf {
-				n.c.Links().Cut(o.Name, a.Name, false)
-			} else if o != a {
-				n.c.Links().Cut(a.Name, o.Name, false)
-			}
-		}
-	default:
-		n.note("cut one link", a, b)
-		n.c.Links().CutBoth(a.Name, b.Name, reset)
 	}
-	wait(ctx, down)
-	n.c.Links().Heal()
-	return n.healed(ctx)
+}
+
+// badLinks makes all links of a node worse, both ways.
+func (n *nemesis) badLinks(fault string, s cut.Slowness) {
+	a := n.victim()
+	n.note(fault, a)
+	for _, o := range n.c.Nodes() {
+		if o != a {
+			n.c.Links().Slow(a.Name, o.Name, s)
+			n.c.Links().Slow(o.Name, a.Name, s)
+		}
+	}
 }
 
 // isolate cuts a group off from everybody else. Its members still reach each
 // other.
-func (n *nemesis) isolate(fault string, reset bool, nodes []*cluster.Node, group ...*cluster.Node) {
+func (n *nemesis) isolate(fault string, group ...*cluster.Node) {
 	n.note(fault, group...)
+	reset := n.reset()
 	for _, a := range group {
-		for _, b := range nodes {
+		for _, b := range n.c.Nodes() {
 			if !slices.Contains(group, b) {
 				n.c.Links().CutBoth(a.Name, b.Name, reset)
 			}
@@ -74,7 +93,7 @@ func (n *nemesis) isolate(fault string, reset bool, nodes []*cluster.Node, group
 	}
 }
 
-// rangeLeader is the leader of some range that is not the root range, nil if
+// rangeLeader is the leader of some range that is not the root range; any node if
 // nobody says.
 func (n *nemesis) rangeLeader(ctx context.Context) *cluster.Node {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
@@ -82,7 +101,7 @@ func (n *nemesis) rangeLeader(ctx context.Context) *cluster.Node {
 	ranges, err := n.steer.Ranges(ctx)
 	members, merr := n.steer.Nodes(ctx)
 	if err != nil || merr != nil || len(ranges) < 2 {
-		return nil
+		return n.victim()
 	}
 	leader := ranges[1+n.rng.IntN(len(ranges)-1)].Leader
 	for _, m := range members {
@@ -92,5 +111,5 @@ func (n *nemesis) rangeLeader(ctx context.Context) *cluster.Node {
 			}
 		}
 	}
-	return nil
+	return n.victim()
 }

@@ -26,7 +26,7 @@ type Options struct {
 	// Mode is what happens to the cluster meanwhile; default ModeCrash.
 	Mode Mode
 	// Objects of the Kubernetes-shaped load beside the checked clients, in
-	// ModeElastic; default 300.
+	// ModeElastic and ModeSoak; default 300.
 	Objects int
 
 	FaultEvery time.Duration // mean time between faults; default 4 s; negative: no faults
@@ -35,6 +35,10 @@ type Options struct {
 	// SettleLimit bounds how long healing, expiry and watches may take at the
 	// end of a round; default 60 s.
 	SettleLimit time.Duration
+
+	// Samples is a directory for plots and figures of what the nodes take; empty:
+	// nobody looks, but in ModeSoak.
+	Samples string
 
 	Args     []string // further arguments of every node
 	Logger   *slog.Logger
@@ -49,7 +53,12 @@ const (
 	ModeCrash   Mode = "crash"   // processes are killed, paused, stopped and restarted
 	ModeNet     Mode = "net"     // links between processes are cut and healed
 	ModeElastic Mode = "elastic" // nodes join, die for good and leave; ranges split, merge and move
+	ModeSoak    Mode = "soak"    // nodes restart in turn, ranges split, merge and move; what the nodes take stays level
+	ModeAll     Mode = "all"     // crash and net, and disks lose power, stall and fill up
 )
+
+// moves says whether ranges move all the time, beside a Kubernetes-shaped load.
+func (m Mode) moves() bool { return m == ModeElastic || m == ModeSoak }
 
 func (o *Options) complete() error {
 	set := func(d *time.Duration, v time.Duration) {
@@ -79,12 +88,12 @@ func (o *Options) complete() error {
 	case "":
 		o.Mode = ModeCrash
 	case ModeCrash:
-	case ModeNet, ModeElastic:
+	case ModeNet, ModeElastic, ModeSoak, ModeAll:
 		if o.Kind != cluster.Pontoon {
 			return fmt.Errorf("robust: mode %s is for pontoon only", o.Mode)
 		}
 	default:
-		return fmt.Errorf("robust: mode must be crash, net or elastic (set to %q)", o.Mode)
+		return fmt.Errorf("robust: mode must be crash, net, elastic, soak or all (set to %q)", o.Mode)
 	}
 	if o.Seed == 0 {
 		o.Seed = uint64(time.Now().UnixNano())

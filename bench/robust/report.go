@@ -63,16 +63,28 @@ type Report struct {
 	Rounds     []*RoundReport `json:"rounds"`
 	Operations int            `json:"operations"`
 	Faults     int            `json:"faults"`
+	Kinds      map[string]int `json:"kinds"`              // of faults, those that did not happen too
+	LeftOut    []string       `json:"left_out,omitempty"` // kinds that this machine cannot do
 	Violations int            `json:"violations"`
+	Level      *Level         `json:"level,omitempty"` // what the nodes took, if somebody looked
 	Final      *Final         `json:"final,omitempty"` // of a run that came to its end
+}
+
+// expect takes down what may happen in the run, none of it so far.
+func (r *Report) expect(kinds []fault) {
+	r.Kinds = map[string]int{}
+	for _, k := range kinds {
+		r.Kinds[k.name] = 0
+	}
 }
 
 func (r *Report) add(one *RoundReport) {
 	r.Rounds = append(r.Rounds, one)
 	r.Operations += one.Operations
 	r.Violations += len(one.Violations)
-	for _, n := range one.Faults {
+	for kind, n := range one.Faults {
 		r.Faults += n
+		r.Kinds[kind] += n
 	}
 }
 
@@ -82,6 +94,9 @@ func (r *Report) Err() error {
 		if !one.OK() {
 			return fmt.Errorf("seed %d, round %d: %d violations, the first: %s", r.Seed, one.Round, len(one.Violations), one.Violations[0])
 		}
+	}
+	if l := r.Level; l != nil && len(l.Violations) > 0 {
+		return fmt.Errorf("seed %d: %d violations, the first: %s", r.Seed, len(l.Violations), l.Violations[0])
 	}
 	if f := r.Final; f != nil && len(f.Violations) > 0 {
 		return fmt.Errorf("seed %d, at rest: %d violations, the first: %s", r.Seed, len(f.Violations), f.Violations[0])
@@ -93,4 +108,11 @@ func (r *Report) Err() error {
 func (r *Report) WriteText(w io.Writer) {
 	fmt.Fprintf(w, "robust %s, mode %s: %d rounds, %d operations answered, %d faults, %d violations, seed %d\n",
 		r.Kind, r.Mode, len(r.Rounds), r.Operations, r.Faults, r.Violations, r.Seed)
+	fmt.Fprintf(w, "faults: %s\n", counted(r.Kinds))
+	if r.Level != nil {
+		r.Level.WriteText(w)
+	}
+	if len(r.LeftOut) > 0 {
+		fmt.Fprintf(w, "left out: %s\n", strings.Join(r.LeftOut, ", "))
+	}
 }

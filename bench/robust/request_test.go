@@ -114,9 +114,9 @@ func TestOptions(t *testing.T) {
 
 // A broken promise makes the run fail and names the seed.
 func TestReportNamesTheSeed(t *testing.T) {
-	r := Report{Seed: 42}
+	r := Report{Seed: 42, Kinds: map[string]int{}}
 	r.add(&RoundReport{Faults: map[string]int{"kill": 2}})
-	if r.Err() != nil || r.Faults != 2 {
+	if r.Err() != nil || r.Faults != 2 || r.Kinds["kill"] != 2 {
 		t.Error(r)
 	}
 	bad := &RoundReport{Round: 1}

@@ -73,3 +73,21 @@ func TestElasticRun(t *testing.T) {
 		t.Errorf("at rest: %+v", rep.Final)
 	}
 }
+
+// A short run of everything at once: processes, links and disks.
+func TestAllFaults(t *testing.T) {
+	b := clustertest.Subject(t)
+	if b.Kind != cluster.Pontoon {
+		return // etcd's nodes are not steered
+	}
+	rep, err := robust.Run(t.Context(), t.Output(), robust.Options{
+		Kind: b.Kind, Binary: b.Path, Dir: t.TempDir(), Seed: 3, Mode: robust.ModeAll,
+		Duration: 30 * time.Second, Round: 15 * time.Second, FaultEvery: 500 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rep.Operations < 200 || rep.Faults < 4 {
+		t.Errorf("the run did too little: %d operations, %d faults", rep.Operations, rep.Faults)
+	}
+}

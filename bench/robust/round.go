@@ -22,6 +22,7 @@ type round struct {
 	opts  *Options
 	c     *cluster.Cluster
 	steer *steer.Client // nil for etcd
+	deck  *deck         // of faults
 	rec   *recorder
 	base  verify.Base
 	// carried are unanswered requests of the round before: they may still land.
@@ -50,10 +51,10 @@ func (r *round) play(ctx context.Context) (*RoundReport, []verify.Operation, err
 	}
 	defer admin.Close()
 	r.admin = admin
-	r.nemesis = &nemesis{c: r.c, mode: r.opts.Mode, steer: r.steer, rng: r.rng(1000), every: r.opts.FaultEvery,
+	r.nemesis = &nemesis{c: r.c, deck: r.deck, steer: r.steer, rng: r.rng(1000), every: r.opts.FaultEvery,
 		keys: r.opts.Keys, logger: r.opts.Logger, faults: map[string]int{}}
-	if r.opts.Mode == ModeElastic {
-		r.elastic = newElastic(r.c, r.steer, r.nemesis, r.n)
+	if r.opts.Mode.moves() {
+		r.elastic = newElastic(r.opts.Mode, r.c, r.steer, r.nemesis, r.n)
 	}
 	if err := r.readBase(ctx); err != nil {
 		return nil, nil, err

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
+	"github.com/pontoon-kv/pontoon/bench/disk"
 	"github.com/pontoon-kv/pontoon/bench/kubeload"
 	"github.com/pontoon-kv/pontoon/bench/steer"
 	"github.com/pontoon-kv/pontoon/bench/verify"
@@ -44,10 +46,20 @@ func Run(ctx context.Context, out io.Writer, o Options) (*Report, error) {
 }
 
 func play(ctx context.Context, out io.Writer, o *Options, rep *Report) error {
+	disks := o.Mode == ModeAll
+	if disks {
+		if err := disk.Check(); err != nil {
+			disks, rep.LeftOut = false, names(diskFaults)
+			fmt.Fprintf(out, "robust: left out: %s: %v\n", strings.Join(rep.LeftOut, ", "), err)
+		}
+	}
+	kinds := faultsOf(o.Mode, disks)
+	rep.expect(kinds)
+	deck := newDeck(kinds, o.Seed)
 	c, err := cluster.Start(ctx, cluster.Options{
 		Kind: o.Kind, Binary: o.Binary, Nodes: o.Nodes, Dir: o.Dir, Logger: o.Logger,
 		Args:  append([]string{"--watch-progress-notify-interval=1s"}, o.Args...),
-		Links: o.Mode == ModeNet,
+		Links: o.Mode == ModeNet || o.Mode == ModeAll, Disks: disks,
 	})
 	if err != nil {
 		return err
@@ -63,12 +75,17 @@ func play(ctx context.Context, out io.Writer, o *Options, rep *Report) error {
 	if s != nil {
 		defer s.Close()
 	}
+	var watch *sampler
+	if o.Samples != "" || o.Mode == ModeSoak {
+		watch = startSampler(ctx, c)
+		defer watch.stop()
+	}
 	rounds := max(1, int((o.Duration+o.Round/2)/o.Round))
 	var carried []verify.Operation
 	var compactAt verify.Revision
 	for n := range rounds {
 		o.Progress("robust", n, rounds)
-		r := &round{n: n, opts: o, c: c, steer: s, carried: carried, compactAt: compactAt}
+		r := &round{n: n, opts: o, c: c, steer: s, deck: deck, carried: carried, compactAt: compactAt}
 		if k != nil {
 			k.l.SetEndpoints(c.Endpoints())
 		}
@@ -87,6 +104,13 @@ func play(ctx context.Context, out io.Writer, o *Options, rep *Report) error {
 		}
 	}
 	o.Progress("robust", rounds, rounds)
+	if watch != nil {
+		rep.Level = watch.stop().judge(o.Mode == ModeSoak)
+		rep.Violations += len(rep.Level.Violations)
+		if err := rep.Level.write(o.Samples); err != nil {
+			return err
+		}
+	}
 	if s != nil {
 		rep.Final = finish(ctx, s, k, c)
 		rep.Final.WriteText(out)
@@ -113,13 +137,15 @@ func prepare(ctx context.Context, o *Options, c *cluster.Cluster) (*steer.Client
 		}
 		return up
 	})
-	if o.Mode != ModeElastic {
+	if !o.Mode.moves() {
 		return s, nil, nil
 	}
-	within, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	if err := s.Set(within, "dead_after_seconds", deadAfter); err != nil {
-		return nil, nil, fmt.Errorf("settings: %w", err)
+	if o.Mode == ModeElastic {
+		within, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		if err := s.Set(within, "dead_after_seconds", deadAfter); err != nil {
+			return nil, nil, fmt.Errorf("settings: %w", err)
+		}
 	}
 	k, err := startKube(ctx, o, c.Endpoints())
 	return s, k, err

@@ -18,7 +18,7 @@ import (
 // answered, the new floor holds at every gateway (P9).
 func (r *round) compact(ctx context.Context) error {
 	at := r.base.Rev
-	if r.opts.Mode == ModeElastic {
+	if r.opts.Mode.moves() {
 		at = r.compactAt // the other load goes on, and its watches must not be overtaken
 	}
 	if at <= 1 {

@@ -25,15 +25,17 @@ func (o options) plant(ctx context.Context) error {
 	fmt.Println("| Bug | Rule | Caught by | Seed | Time |\n|---|---|---|---|---|")
 	missed := 0
 	for _, bug := range bugs {
-		found, ran, took, err := o.find(ctx, bug)
+		f, err := o.find(ctx, bug)
 		switch {
 		case err != nil:
 			return err
-		case found == nil:
-			missed++
-			fmt.Printf("| %s | %s | MISSED | %d seeds from %d | %v |\n", bug.Name, bug.Rule, ran, o.first, took)
+		case f.seed != nil:
+			fmt.Printf("| %s | %s | %s | %d | %v |\n", bug.Name, bug.Rule, why(f.seed), f.seed.Seed.Seed, f.took)
+		case f.test:
+			fmt.Printf("| %s | %s | %s | none of %d from %d | %v |\n", bug.Name, bug.Rule, bug.Test, f.ran, o.first, f.took)
 		default:
-			fmt.Printf("| %s | %s | %s | %d | %v |\n", bug.Name, bug.Rule, why(found), found.Seed.Seed, took)
+			missed++
+			fmt.Printf("| %s | %s | MISSED | %d seeds from %d | %v |\n", bug.Name, bug.Rule, f.ran, o.first, f.took)
 		}
 	}
 	if missed > 0 {
@@ -42,35 +44,48 @@ func (o options) plant(ctx context.Context) error {
 	return nil
 }
 
-// find runs seeds with a bug until one fails; nil: none did.
-func (o options) find(ctx context.Context, bug planted.Bug) (found *runner.Failure, ran int, took time.Duration, err error) {
+// finding is what caught a bug.
+type finding struct {
+	seed *runner.Failure // nil: no seed did
+	test bool            // the bug's test did
+	ran  int             // seeds
+	took time.Duration   // of seeds that catch it, or of the test
+}
+
+// find runs seeds with a bug until one fails. If none does, the bug's test is run.
+func (o options) find(ctx context.Context, bug planted.Bug) (found finding, err error) {
 	dir, err := os.MkdirTemp("", "planted") // not below the module: it is Go
 	if err != nil {
-		return nil, 0, 0, err
+		return found, err
 	}
 	defer os.RemoveAll(dir)
 	root, err := os.Getwd()
 	if err != nil {
-		return nil, 0, 0, err
+		return found, err
 	}
 	list, err := bug.Overlay(root, dir)
 	if err != nil {
-		return nil, 0, 0, err
+		return found, err
 	}
 	b, err := runner.Build(ctx, runner.BuildOptions{Dir: dir, Planted: list})
 	if err != nil {
-		return nil, 0, 0, err
+		return found, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	seeds, cancel := context.WithCancel(ctx)
 	defer cancel()
 	began := time.Now()
-	ran, _ = b.RunAll(ctx, runner.Seeds(o.first, o.count, o.steps), o.workers, func(f runner.Failure) {
-		if found == nil {
-			found = &f
+	found.ran, _ = b.RunAll(seeds, runner.Seeds(o.first, o.count, o.steps), o.workers, func(f runner.Failure) {
+		if found.seed == nil {
+			found.seed = &f
 		}
 		cancel()
 	})
-	return found, ran, time.Since(began).Round(time.Second), nil
+	if found.seed == nil && bug.Test != "" {
+		began = time.Now()
+		found.test, err = bug.CaughtByTest(ctx, root, list)
+	}
+	found.took = time.Since(began).Round(time.Second)
+	return found, err
 }
 
 // why is the first check that a run failed, or how its process ended.
