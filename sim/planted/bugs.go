@@ -42,12 +42,12 @@ var Bugs = []Bug{
 	// before it in the log.
 	{Name: "merge-loses-write", Rule: "P46", File: "rangeraft/evaluator/evaluate.go",
 		Test: "rangeraft/evaluator.TestFreeze_P46",
-		Old: "if e.Frozen() && r.op.GetMergeStep() == nil {",
-		New: "if false {"},
+		Old:  "if e.Frozen() && r.op.GetMergeStep() == nil {",
+		New:  "if false {"},
 	{Name: "vote-after-restart", Rule: "P3", File: "rangeraft/replica.go",
 		Test: "rangeraft.TestRestartedReplicaDoesNotVote_P3",
-		Old: "leaderlease.NewPromise(pace.timeout(), s.started, bound)",
-		New: "leaderlease.NewPromise(pace.timeout(), s.started, bound && false)"},
+		Old:  "leaderlease.NewPromise(pace.timeout(), s.started, bound)",
+		New:  "leaderlease.NewPromise(pace.timeout(), s.started, bound && false)"},
 	// In the range alone it is harmless but for a read that a compaction overtakes:
 	// the gateway refuses what is below the floor that came with its number.
 	{Name: "compaction-off-by-one", Rule: "P41", File: "rangeraft/reads.go",
@@ -63,13 +63,13 @@ var Bugs = []Bug{
 		New: "k.insert(r).refresh(now, -time.Duration(r.TtlSeconds)*time.Second)"},
 	{Name: "answer-from-overlay", Rule: "P11", File: "rangeraft/evaluator/batch.go",
 		Test: "rangeraft/evaluator.TestP11NoNumberWaitsForWhatItSaw",
-		Old: "\t\tif n := len(e.inflight); n > 0 {",
-		New: "\t\tif n := len(e.inflight); n > 0 && false {"},
+		Old:  "\t\tif n := len(e.inflight); n > 0 {",
+		New:  "\t\tif n := len(e.inflight); n > 0 && false {"},
 	// Apply alone that takes any batch is harmless as long as a batch that was not
 	// proposed fails those behind it.
 	{Name: "old-batch", Rule: "P12", File: "rangeraft/command.go",
 		Test: "rangeraft.TestAccepts_P12",
-		Old: "return cmd.Predecessor == last && cmd.Batch > last",
+		Old:  "return cmd.Predecessor == last && cmd.Batch > last",
 		New: "_ = last\n" +
 			"\treturn true",
 		Also: []Bug{{File: "rangeraft/leader.go",
@@ -94,8 +94,8 @@ var Bugs = []Bug{
 			"\t\t\t}"},
 	{Name: "scan-meets-at-revision", Rule: "P24", File: "rangeraft/feed/subscription.go",
 		Test: "rangeraft/feed.TestRandomInterleavings_P24_P22",
-		Old: "if it.checkpoint == nil && it.batch.index <= index {",
-		New: "if it.checkpoint == nil && (it.batch.index <= index || len(it.batch.events) > 0 && revisionOf(it.batch.events[0]) <= high) {"},
+		Old:  "if it.checkpoint == nil && it.batch.index <= index {",
+		New:  "if it.checkpoint == nil && (it.batch.index <= index || len(it.batch.events) > 0 && revisionOf(it.batch.events[0]) <= high) {"},
 	{Name: "side-stream-without-lease", Rule: "P19", File: "rangeraft/closing.go",
 		Old: "\tif !r.s.opts.DisableLeaderLease && !r.lease.Valid(r.s.opts.Now()) {\n" +
 			"\t\tr.proveAndClose()\n" +
