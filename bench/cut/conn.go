@@ -27,9 +27,10 @@ func (c *conn) close() {
 
 // serve carries one connection to its target.
 func (n *Net) serve(to, target string, in net.Conn) {
-	c := &conn{from: n.owner(in), to: to, in: in, over: make(chan struct{})}
+	from, open := n.owner(in)
+	c := &conn{from: from, to: to, in: in, over: make(chan struct{})}
 	defer c.close()
-	if !n.enter(c) {
+	if !open || !n.enter(c) {
 		return
 	}
 	defer n.leave(c)

@@ -190,3 +190,20 @@ func TestSlowLink(t *testing.T) {
 		t.Errorf("a healed link took %v", took)
 	}
 }
+
+// A connection whose process ended before it was looked for is not counted: there
+// is nobody to be told apart.
+func TestAConnectionOfTheDeadIsNotCounted(t *testing.T) {
+	n, addr := world(t)
+	for range 20 {
+		c := dial(t, addr)
+		c.Close()
+	}
+	c := dial(t, addr)
+	say(t, c, "one")
+	mustHear(t, c, "one")
+	mustBeSilent(t, c) // longer than an owner is looked for
+	if n.Strangers() != 0 {
+		t.Errorf("%d strangers", n.Strangers())
+	}
+}

@@ -189,7 +189,8 @@ func (n *Net) late(l link, over <-chan struct{}) bool {
 
 // owner names the node whose process opened a connection. The process may be
 // younger than its socket's entry in the tables, so it is looked for a few times.
-func (n *Net) owner(in net.Conn) string {
+// open is false if the process has ended since.
+func (n *Net) owner(in net.Conn) (name string, open bool) {
 	for try := range 5 {
 		n.mu.Lock()
 		pids := make(map[string]int, len(n.pids))
@@ -197,10 +198,10 @@ func (n *Net) owner(in net.Conn) string {
 			pids[name] = pid()
 		}
 		n.mu.Unlock()
-		if name, ok := ownerOf(in, pids); ok {
-			return name
+		if name, open = ownerOf(in, pids); name != "" {
+			return name, true
 		}
 		time.Sleep(time.Duration(try+1) * 5 * time.Millisecond)
 	}
-	return ""
+	return "", open
 }

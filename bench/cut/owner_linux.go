@@ -10,11 +10,12 @@ import (
 )
 
 // ownerOf finds the node among pids whose process holds the other end of a
-// loopback connection: by the socket's inode.
-func ownerOf(in net.Conn, pids map[string]int) (string, bool) {
-	inode, ok := inodeOf(in.RemoteAddr(), in.LocalAddr())
-	if !ok {
-		return "", false
+// loopback connection: by the socket's inode. open is false if nobody holds it any
+// more: its process ended.
+func ownerOf(in net.Conn, pids map[string]int) (name string, open bool) {
+	inode, err := inodeOf(in.RemoteAddr(), in.LocalAddr())
+	if err != nil || inode == "" {
+		return "", err != nil
 	}
 	want := "socket:[" + inode + "]"
 	for name, pid := range pids {
@@ -31,14 +32,14 @@ func ownerOf(in net.Conn, pids map[string]int) (string, bool) {
 			}
 		}
 	}
-	return "", false
+	return "", true
 }
 
-// inodeOf looks a TCP socket up by its two ends.
-func inodeOf(local, remote net.Addr) (string, bool) {
+// inodeOf looks a TCP socket up by its two ends; "": nobody has it open.
+func inodeOf(local, remote net.Addr) (string, error) {
 	f, err := os.Open("/proc/net/tcp")
 	if err != nil {
-		return "", false
+		return "", err
 	}
 	defer f.Close()
 	l, r := tableAddr(local), tableAddr(remote)
@@ -46,10 +47,10 @@ func inodeOf(local, remote net.Addr) (string, bool) {
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		if len(fields) > 9 && fields[1] == l && fields[2] == r && fields[9] != "0" {
-			return fields[9], true
+			return fields[9], nil
 		}
 	}
-	return "", false
+	return "", lines.Err()
 }
 
 // tableAddr writes an IPv4 address as the kernel's table does: bytes of a

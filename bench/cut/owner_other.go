@@ -5,4 +5,4 @@ package cut
 import "net"
 
 // ownerOf needs the tables of a Linux kernel.
-func ownerOf(net.Conn, map[string]int) (string, bool) { return "", false }
+func ownerOf(net.Conn, map[string]int) (string, bool) { return "", true }
