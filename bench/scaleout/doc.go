@@ -15,8 +15,8 @@
 //	I1 Without caps that the kernel keeps there is no figure but an error.
 //	I2 All systems and sizes get the same keys, values, ranges, clients,
 //	   connections and caps; leaderships and replicas are spread evenly.
-//	I3 A cell with failed requests is an error, not a number; those that a full
-//	   server refuses are told beside it.
+//	I3 A cell of which more than a hundredth failed is an error, not a number; what
+//	   failed and what a full server refused is told beside it.
 //	I4 A cell in which the machine ran out of CPU says so: there the caps are not
 //	   what bounds.
 package scaleout

@@ -46,7 +46,7 @@ type Point struct {
 	Round  int          `json:"round"`
 	Cap    float64      `json:"cap_cores"` // of each node
 	stat.Summary
-	Refused     int64     `json:"refused,omitempty"`   // puts told to come again, warm-up included
+	Unanswered
 	IdleCores   float64   `json:"idle_cores_per_node"` // while nobody asks anything
 	NodeCores   float64   `json:"node_cores"`          // all nodes together
 	Used        float64   `json:"used"`                // of what the caps allow
@@ -91,8 +91,8 @@ func (p *Point) line() string {
 	line := fmt.Sprintf("%-8s %2d nodes %8.0f/s  p50 %6.1f p99 %7.1f ms  %5.0f us of CPU each  nodes %.2f cores (%3.0f%% of the caps, most %s %.0f%%)  client %.2f  idle %.0f%%",
 		p.System, p.Nodes, p.PerSecond, p.P50Ms, p.P99Ms, p.CPUMicros, p.NodeCores, p.Used*100,
 		busiest.Node, busiest.Cores/p.Cap*100, p.ClientCores, p.IdleShare*100)
-	if p.Refused > 0 {
-		line += fmt.Sprintf(" (%d refused)", p.Refused)
+	if p.Unanswered != (Unanswered{}) {
+		line += fmt.Sprintf(" (%d refused, %d failed)", p.Refused, p.Failed)
 	}
 	if p.full() {
 		line += " (the machine was full: its cores bound this, not the caps)"

@@ -127,7 +127,7 @@ func (r *run) measure(ctx context.Context, round int, s size) (p Point, err erro
 		return p, err
 	}
 	profiles := r.profile(ctx, s, name, m.nodes)
-	p.Summary, p.Refused, err = r.o.puts(ctx, pool, text, window{m.begin, m.end})
+	p.Summary, p.Unanswered, err = r.o.puts(ctx, pool, text, window{m.begin, m.end})
 	err = errors.Join(err, profiles())
 	if err == nil {
 		m.into(&p, leads)
