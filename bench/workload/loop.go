@@ -33,6 +33,8 @@ type load struct {
 	// window instead of the target's; 0: the target's. least: not shorter than
 	// this, for operations that take long.
 	window, least time.Duration
+	// stretch is how many of the target's windows make up one of this load; 0: one.
+	stretch int
 }
 
 // phases of a loop.
@@ -97,7 +99,7 @@ func (t *Target) loop(ctx context.Context, l load) (*Outcome, error) {
 func (r *looper) count(ctx context.Context, t *Target, l load, out *Outcome) (err error) {
 	window := l.window
 	if window == 0 {
-		window = max(t.Window, l.least)
+		window = max(time.Duration(max(1, l.stretch))*t.Window, l.least)
 	}
 	if !pause(ctx, t.Warmup, nil) {
 		return context.Cause(ctx)
