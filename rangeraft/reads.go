@@ -3,7 +3,6 @@ package rangeraft
 import (
 	"bytes"
 	"context"
-	"slices"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -123,7 +122,7 @@ func (r *Replica) doRead(ctx context.Context, op *pontoonpb.RangeOp, read *ponto
 	if err := v.check(rev, read.AnyFloor); err != nil {
 		return refusal(err)
 	}
-	reply, err := v.read(span, read.Request, rev, read.CountExact)
+	reply, err := v.read(span, read.Request, rev, read.CountExact, read.MaxBytes)
 	if err != nil {
 		return refusal(err)
 	}
@@ -131,17 +130,19 @@ func (r *Replica) doRead(ctx context.Context, op *pontoonpb.RangeOp, read *ponto
 }
 
 // read answers the part of a range request inside span at rev.
-func (v *rangeView) read(span proto.Span, req *pb.RangeRequest, rev proto.Revision, exact bool) (*pontoonpb.ReadReply, error) {
+func (v *rangeView) read(
+	span proto.Span, req *pb.RangeRequest, rev proto.Revision, exact bool, maxBytes int64,
+) (*pontoonpb.ReadReply, error) {
 	part := partView{v: v, span: span, keysOnly: !etcdop.NeedsValue(req)}
 	at := int64(rev)
 	if rev == storage.Latest {
 		at = 0
 	}
-	kvs, count, more, err := etcdop.Part(part, req, at, exact)
+	p, err := etcdop.Part(part, req, at, exact, maxBytes)
 	if err != nil {
 		return nil, err
 	}
-	return &pontoonpb.ReadReply{Kvs: kvs, Count: count, More: more, Revision: at}, nil
+	return &pontoonpb.ReadReply{Kvs: p.Kvs, Count: p.Count, More: p.More, Revision: at, Next: p.Next}, nil
 }
 
 // partView is a view of a span's key-values at historic revisions. It knows
@@ -217,7 +218,7 @@ func (r *Replica) readUnderLocks(op *pontoonpb.RangeOp, lock *pontoonpb.LockOp, 
 		if err := v.check(rev, true); err != nil {
 			return err // not etcd's answer: an earlier operation may be refused first
 		}
-		read, err := v.read(span, req, orLatest(rev), true)
+		read, err := v.read(span, req, orLatest(rev), true, 0)
 		if err != nil {
 			return err
 		}
@@ -327,60 +328,4 @@ func (r *Replica) doHash(ctx context.Context, op *pontoonpb.RangeOp, h *pontoonp
 	}
 	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Hash{Hash: &pontoonpb.HashReply{
 		Hash: res.Hash, Floor: int64(v.floor), Versions: res.Versions}}}
-}
-
-func (r *Replica) doHistory(ctx context.Context, op *pontoonpb.RangeOp, h *pontoonpb.HistoryOp) *pontoonpb.RangeReply {
-	span, to := proto.SpanOf(op.Span), proto.Revision(h.To)
-	if e := r.closedOrGate(ctx, span, to); e != nil {
-		return &pontoonpb.RangeReply{Error: e}
-	}
-	v, err := r.openOver(span)
-	if err != nil {
-		return refusal(err)
-	}
-	defer v.close()
-	from := proto.Revision(h.From)
-	if from < v.floor {
-		return refusal(proto.BelowFloor(v.floor))
-	}
-	var events []*pontoonpb.ChangeEvent
-	err = v.Changes(span, from, to, func(ver *storage.Version) (bool, error) {
-		events = append(events, changeEvent(ver))
-		return true, nil
-	})
-	if err != nil {
-		return refusal(err)
-	}
-	events, covered := wholeRevisions(events, h.MaxBytes, h.To)
-	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_History{History: &pontoonpb.HistoryReply{
-		Events: events, Covered: covered}}}
-}
-
-// wholeRevisions sorts events and cuts them after whole revisions once they
-// exceed maxBytes. covered is up to where they are complete.
-func wholeRevisions(events []*pontoonpb.ChangeEvent, maxBytes, to int64) ([]*pontoonpb.ChangeEvent, int64) {
-	slices.SortFunc(events, func(a, b *pontoonpb.ChangeEvent) int {
-		if d := a.Event.Kv.ModRevision - b.Event.Kv.ModRevision; d != 0 {
-			return int(min(max(d, -1), 1))
-		}
-		return int(min(max(a.Sub-b.Sub, -1), 1))
-	})
-	size := int64(0)
-	for i, e := range events {
-		if i > 0 && maxBytes > 0 && size > maxBytes && e.Event.Kv.ModRevision != events[i-1].Event.Kv.ModRevision {
-			return events[:i], events[i-1].Event.Kv.ModRevision
-		}
-		size += int64(e.SizeVT())
-	}
-	return events, to
-}
-
-// changeEvent copies a version into an event.
-func changeEvent(ver *storage.Version) *pontoonpb.ChangeEvent {
-	if !ver.Tombstone {
-		return &pontoonpb.ChangeEvent{Event: &mvccpb.Event{Type: mvccpb.Event_PUT, Kv: ownedKeyValue(ver)}, Sub: ver.Sub}
-	}
-	k, _ := keys.UserKey(ver.Key)
-	return &pontoonpb.ChangeEvent{Sub: ver.Sub, Event: &mvccpb.Event{Type: mvccpb.Event_DELETE,
-		Kv: &mvccpb.KeyValue{Key: bytes.Clone(k), ModRevision: int64(ver.ModRevision)}}}
 }

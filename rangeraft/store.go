@@ -178,7 +178,7 @@ func (s *Store) Call(ctx context.Context, node proto.NodeID, op *pontoonpb.Range
 	if node != s.opts.NodeID {
 		return s.transport.Call(ctx, node, op)
 	}
-	reply := s.Do(ctx, op)
+	reply := s.transport.Local(ctx, op)
 	return reply, proto.FromWire(reply.Error)
 }
 

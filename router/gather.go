@@ -35,6 +35,13 @@ type parts struct {
 	more  bool // kvs were cut by the limit
 }
 
+// add appends what follows in key order.
+func (all *parts) add(p *parts) {
+	all.kvs = append(all.kvs, p.kvs...)
+	all.count += p.count
+	all.more = p.more
+}
+
 // gather reads the parts of r from all ranges that it covers, at one revision
 // (P21). counted says that the caller needs no count beyond the kvs.
 func (kv *KV) gather(ctx context.Context, r *pb.RangeRequest, p point, counted bool) (*parts, error) {
@@ -79,8 +86,7 @@ func (kv *KV) gatherAll(
 		if got.err != nil {
 			return nil, got.err
 		}
-		all.kvs = append(all.kvs, got.part.kvs...)
-		all.count += got.part.count
+		all.add(got.part)
 	}
 	return all, nil
 }
@@ -101,8 +107,7 @@ func (kv *KV) gatherInOrder(
 		if err != nil {
 			return nil, err
 		}
-		all.kvs = append(all.kvs, part.kvs...)
-		all.count += part.count
+		all.add(part)
 		rest.Start = piece.End
 		if part.more || int64(len(all.kvs)) >= want {
 			all.more = true
@@ -122,9 +127,33 @@ func (kv *KV) gatherInOrder(
 	return all, nil
 }
 
-// part reads one piece of a request. A piece that turns out to lie in several
-// ranges is gathered from them.
+// defaultPageBytes is how much a leader answers with at a time: others wait behind it
+// on the way, and the leader holds it until it was sent.
+const defaultPageBytes = 1 << 20
+
+// part reads what of a request lies in a span, page by page.
 func (kv *KV) part(ctx context.Context, r *pb.RangeRequest, span proto.Span, p point, exact bool) (*parts, error) {
+	all, next, err := kv.page(ctx, r, span, p, exact)
+	if err != nil || next == nil {
+		return all, err
+	}
+	for rest := cloneRange(r); next != nil; {
+		span.Start = keys.User(next)
+		if r.Limit > 0 {
+			rest.Limit = max(1, r.Limit-int64(len(all.kvs))) // one too many is cut off by who assembles
+		}
+		var page *parts
+		if page, next, err = kv.page(ctx, rest, span, p, exact); err != nil {
+			return nil, err
+		}
+		all.add(page)
+	}
+	return all, nil
+}
+
+// page reads the first page of a span, and says where the next page begins, if
+// there is one. What turns out to lie in several ranges is gathered from them.
+func (kv *KV) page(ctx context.Context, r *pb.RangeRequest, span proto.Span, p point, exact bool) (_ *parts, next []byte, err error) {
 	ask := cloneRange(r)
 	ask.Key, ask.RangeEnd = userRange(span)
 	ask.Revision, ask.Serializable = max(p.named, 0), false
@@ -133,33 +162,53 @@ func (kv *KV) part(ctx context.Context, r *pb.RangeRequest, span proto.Span, p p
 	}
 	ask.KeysOnly = !etcdop.NeedsValue(r)
 	ask.SortOrder, ask.SortTarget = pb.RangeRequest_NONE, pb.RangeRequest_KEY
-	op := &pontoonpb.RangeOp{Span: span.Wire(), Op: &pontoonpb.RangeOp_Read{Read: &pontoonpb.ReadOp{
+	read := &pontoonpb.ReadOp{
 		Request: ask, ReadRevision: int64(p.read), Serializable: p.local, AnyFloor: p.named <= 0, CountExact: exact,
-	}}}
-	reply, err := kv.send(ctx, op, p)
+	}
+	many := len(r.RangeEnd) > 0 && !r.CountOnly
+	if many {
+		read.MaxBytes = kv.pageBytes
+	}
+	reply, err := kv.send(ctx, &pontoonpb.RangeOp{Span: span.Wire(), Op: &pontoonpb.RangeOp_Read{Read: read}}, p)
 	if proto.HasCode(err, pontoonpb.RangeErrorCode_RANGE_MISMATCH) && !p.local {
 		descs, err := kv.sender.Cover(ctx, span)
-		switch {
-		case err != nil:
-			return nil, err
-		case etcdop.FetchLimit(ask) > 0 && !r.CountOnly:
-			return kv.gatherInOrder(ctx, ask, span, descs, p, !exact)
+		if err != nil {
+			return nil, nil, err
 		}
-		return kv.gatherAll(ctx, ask, span, descs, p)
+		var all *parts
+		if etcdop.FetchLimit(ask) > 0 && !r.CountOnly {
+			all, err = kv.gatherInOrder(ctx, ask, span, descs, p, !exact)
+		} else {
+			all, err = kv.gatherAll(ctx, ask, span, descs, p)
+		}
+		return all, nil, err
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	read := reply.GetRead()
-	if read == nil || read.Revision != p.at() {
-		return nil, proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE,
-			"part read at revision %d instead of %d", read.GetRevision(), p.at())
+	answer := reply.GetRead()
+	if answer == nil || answer.Revision != p.at() {
+		return nil, nil, proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE,
+			"part read at revision %d instead of %d", answer.GetRevision(), p.at())
 	}
-	got := &parts{kvs: read.Kvs, count: max(read.Count, 0), more: read.More}
-	if read.Count < 0 || !exact {
-		got.count = int64(len(read.Kvs))
+	if many {
+		if err := kv.answers.Grow(ctx, weigh(answer.Kvs)); err != nil {
+			return nil, nil, err
+		}
 	}
-	return got, nil
+	got := &parts{kvs: answer.Kvs, count: max(answer.Count, 0), more: answer.More}
+	if answer.Count < 0 || !exact {
+		got.count = int64(len(answer.Kvs))
+	}
+	return got, answer.Next, nil
+}
+
+// weigh is what key-values take in memory, in bytes, about.
+func weigh(kvs []*mvccpb.KeyValue) (bytes int64) {
+	for _, kv := range kvs {
+		bytes += etcdop.Weight(kv)
+	}
+	return bytes
 }
 
 func (kv *KV) send(ctx context.Context, op *pontoonpb.RangeOp, p point) (*pontoonpb.RangeReply, error) {

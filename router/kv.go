@@ -28,11 +28,13 @@ type Options struct {
 	Replicas  Replicas
 	Leases    LeaseHome
 	Header    HeaderSource
+	Answers   Answers // nil: nothing bounds them
 	Logger    *slog.Logger
 
 	RequestTimeout  time.Duration // 0: DefaultRequestTimeout
 	MaxRequestBytes int           // 0: etcdop.DefaultMaxRequestBytes
 	MaxTxnOps       int           // 0: etcdop.DefaultMaxTxnOps
+	PageBytes       int64         // 0: 1 MiB; of what one range says to a list at a time
 }
 
 // KV is etcd's KV service over ranges.
@@ -45,12 +47,14 @@ type KV struct {
 	sequencer Sequencer
 	replicas  Replicas
 	header    HeaderSource
+	answers   Answers
 	txns      *txn.Coordinator
 	pages     *pages
 
 	timeout   time.Duration
 	maxBytes  int
 	maxTxnOps int
+	pageBytes int64
 
 	answered atomic.Int64 // highest revision in an answer (P28)
 	lostAt   atomic.Int64 // when no quorum was reachable, unix nanoseconds
@@ -61,7 +65,13 @@ func New(o Options) *KV {
 	kv := &KV{
 		node: o.Node, sender: o.Sender, transport: o.Transport, sequencer: o.Sequencer, replicas: o.Replicas,
 		header: o.Header, pages: newPages(maxPages), timeout: o.RequestTimeout, maxBytes: o.MaxRequestBytes,
-		maxTxnOps: o.MaxTxnOps,
+		maxTxnOps: o.MaxTxnOps, answers: o.Answers, pageBytes: o.PageBytes,
+	}
+	if kv.pageBytes == 0 {
+		kv.pageBytes = defaultPageBytes
+	}
+	if kv.answers == nil {
+		kv.answers = unbounded{}
 	}
 	if kv.timeout == 0 {
 		kv.timeout = DefaultRequestTimeout
@@ -78,6 +88,12 @@ func New(o Options) *KV {
 	})
 	return kv
 }
+
+// unbounded is as many Answers as come.
+type unbounded struct{}
+
+func (unbounded) Grow(context.Context, int64) error { return nil }
+func (unbounded) Restart(context.Context)           {}
 
 // Close stops background work and waits for it.
 func (kv *KV) Close() { kv.txns.Close() }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +31,12 @@ import (
 // order with the values 8 to 1.
 func filled(t *testing.T, c *rangetest.Cluster) *router.KV {
 	t.Helper()
-	kv := newKV(c)
+	return filledWith(t, options(c))
+}
+
+func filledWith(t *testing.T, o router.Options) *router.KV {
+	t.Helper()
+	kv := router.New(o)
 	t.Cleanup(kv.Close)
 	for i := range 8 {
 		r := &pb.PutRequest{Key: []byte{'a' + byte(i)}, Value: []byte{'8' - byte(i)}}
@@ -57,10 +63,30 @@ func everything(change func(*pb.RangeRequest)) *pb.RangeRequest {
 }
 
 // TestRangeOverRanges: the parts of four ranges make one answer, whatever is
-// asked for.
+// asked for, and however small the pages of one range are.
 func TestRangeOverRanges(t *testing.T) {
-	c := rangetest.New("c", "e", "g")
-	kv := filled(t, c)
+	for _, pageBytes := range []int64{0, 1, 200} {
+		t.Run(fmt.Sprint(pageBytes), func(t *testing.T) {
+			o := options(rangetest.New("c", "e", "g"))
+			o.PageBytes = pageBytes
+			rangesMakeOneAnswer(t, filledWith(t, o))
+		})
+	}
+	t.Run("one range", func(t *testing.T) {
+		c := rangetest.New()
+		o := options(c)
+		o.PageBytes = 200
+		kv := filledWith(t, o)
+		before := c.Calls("read")
+		rangesMakeOneAnswer(t, kv)
+		if c.Calls("read")-before < 32 {
+			t.Error("there were no pages")
+		}
+	})
+}
+
+func rangesMakeOneAnswer(t *testing.T, kv *router.KV) {
+	t.Helper()
 	for _, q := range []struct {
 		name  string
 		r     *pb.RangeRequest
@@ -644,5 +670,44 @@ func TestRevokeEdges(t *testing.T) {
 	}
 	if c.Revision() != 9 {
 		t.Error("a refused txn changed something")
+	}
+}
+
+// budget is what the answers under way may take.
+type budget struct {
+	left, restarts atomic.Int64
+}
+
+func (b *budget) Grow(_ context.Context, bytes int64) error {
+	if b.left.Add(-bytes) < 0 {
+		return proto.Answer(rpctypes.ErrGRPCRequestTooManyRequests)
+	}
+	return nil
+}
+
+func (b *budget) Restart(context.Context) { b.restarts.Add(1) }
+
+// TestAnswersAreBounded: a list that takes too much is refused while it is gathered; a
+// key, or a count, takes nothing that counts.
+func TestAnswersAreBounded(t *testing.T) {
+	c := rangetest.New("c", "e", "g")
+	b := &budget{}
+	b.left.Store(1000)
+	o := options(c)
+	o.PageBytes, o.Answers = 1, b
+	kv := filledWith(t, o)
+	before := c.Calls("read")
+	_, err := kv.Range(t.Context(), &pb.RangeRequest{Key: []byte("a"), RangeEnd: []byte("c")})
+	if left, reads := b.left.Load(), c.Calls("read")-before; err != nil || left > 800 || b.restarts.Load() != 1 || reads != 2 {
+		t.Fatalf("%v, %d bytes left, %d reads", err, left, reads)
+	}
+	if _, err := kv.Range(t.Context(), everything(func(*pb.RangeRequest) {})); rpctypes.Error(err) != rpctypes.ErrTooManyRequests {
+		t.Fatalf("8 keys: %v", err)
+	}
+	left := b.left.Load()
+	for _, r := range []*pb.RangeRequest{{Key: []byte("a")}, everything(func(r *pb.RangeRequest) { r.CountOnly = true })} {
+		if _, err := kv.Range(t.Context(), r); err != nil || b.left.Load() != left {
+			t.Errorf("%v: %v, %d left of %d", r, err, b.left.Load(), left)
+		}
 	}
 }

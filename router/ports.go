@@ -46,6 +46,15 @@ type Replicas interface {
 	PushClosed(rev proto.Revision)
 }
 
+// Answers bounds the memory of large answers. The bytes of an answer belong to the
+// request of ctx, until its answer was sent or it failed. Does not block.
+type Answers interface {
+	// Grow adds to the answer; refused with etcd's error for too many requests.
+	Grow(ctx context.Context, bytes int64) error
+	// Restart forgets what was gathered: the request reads again.
+	Restart(ctx context.Context)
+}
+
 // HeaderSource fills cluster_id, member_id and raft_term of a response header.
 // Does not block and leaves the revision alone.
 type HeaderSource interface {

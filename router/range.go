@@ -22,6 +22,7 @@ func (kv *KV) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse,
 	defer cancel()
 	var resp *pb.RangeResponse
 	read := func(ctx context.Context, at Read, local bool) (err error) {
+		kv.answers.Restart(ctx)
 		resp, err = kv.rangeAt(ctx, r, at, local)
 		return err
 	}

@@ -62,12 +62,13 @@ func call(ctx context.Context, kv *router.KV, op *pb.RequestOp) (*pb.ResponseOp,
 func TestRandomTxns(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { randomTxns(t, seed, seed%3 != 0) })
+			// A page of one byte is a page of one key.
+			synctest.Test(t, func(t *testing.T) { randomTxns(t, seed, seed%3 != 0, int64(seed%2)) })
 		})
 	}
 }
 
-func randomTxns(t *testing.T, seed uint64, faults bool) {
+func randomTxns(t *testing.T, seed uint64, faults bool, pageBytes int64) {
 	c := rangetest.New("c", "e", "g")
 	c.Grant(1)
 	var mu sync.Mutex
@@ -86,7 +87,9 @@ func randomTxns(t *testing.T, seed uint64, faults bool) {
 			return rangetest.None
 		}
 	}
-	kv := newKV(c)
+	o := options(c)
+	o.PageBytes = pageBytes
+	kv := router.New(o)
 	var clock atomic.Int64
 	histories := make([][]*done, 6)
 	var clients sync.WaitGroup

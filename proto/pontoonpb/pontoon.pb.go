@@ -3142,6 +3142,7 @@ type ReadOp struct {
 	AnyFloor      bool                       `protobuf:"varint,4,opt,name=any_floor,json=anyFloor,proto3" json:"any_floor,omitempty"`             // caller named no revision (P41)
 	Txn           *TxnID                     `protobuf:"bytes,5,opt,name=txn,proto3" json:"txn,omitempty"`                                        // own locks do not block; reads the latest applied state under them
 	CountExact    bool                       `protobuf:"varint,6,opt,name=count_exact,json=countExact,proto3" json:"count_exact,omitempty"`       // count everything in the span at that revision even when limit cuts kvs
+	MaxBytes      int64                      `protobuf:"varint,7,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`             // stop at the first key after so many bytes of kvs; 0: never
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3218,12 +3219,20 @@ func (x *ReadOp) GetCountExact() bool {
 	return false
 }
 
+func (x *ReadOp) GetMaxBytes() int64 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
+}
+
 type ReadReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kvs           []*mvccpb.KeyValue     `protobuf:"bytes,1,rep,name=kvs,proto3" json:"kvs,omitempty"`            // key order
 	Count         int64                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`       // all keys of the span at the revision (before limit and filters); -1 if not asked for
 	More          bool                   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`         // more than limit
 	Revision      int64                  `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"` // read at
+	Next          []byte                 `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`          // stopped at max_bytes before this user key: kvs and count are of what is below it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3284,6 +3293,13 @@ func (x *ReadReply) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *ReadReply) GetNext() []byte {
+	if x != nil {
+		return x.Next
+	}
+	return nil
 }
 
 // WriteOp is a put, delete or txn all of whose keys lie in this range.
@@ -10155,7 +10171,7 @@ const file_pontoon_proto_rawDesc = "" +
 	"\vdescriptors\x18\x04 \x03(\v2\x16.pontoon.v1.DescriptorR\vdescriptors\x12\x1b\n" +
 	"\tgrpc_code\x18\x05 \x01(\rR\bgrpcCode\x12\x14\n" +
 	"\x05floor\x18\x06 \x01(\x03R\x05floor\x12#\n" +
-	"\x03txn\x18\a \x01(\v2\x11.pontoon.v1.TxnIDR\x03txn\"\xea\x01\n" +
+	"\x03txn\x18\a \x01(\v2\x11.pontoon.v1.TxnIDR\x03txn\"\x87\x02\n" +
 	"\x06ReadOp\x124\n" +
 	"\arequest\x18\x01 \x01(\v2\x1a.etcdserverpb.RangeRequestR\arequest\x12#\n" +
 	"\rread_revision\x18\x02 \x01(\x03R\freadRevision\x12\"\n" +
@@ -10163,12 +10179,14 @@ const file_pontoon_proto_rawDesc = "" +
 	"\tany_floor\x18\x04 \x01(\bR\banyFloor\x12#\n" +
 	"\x03txn\x18\x05 \x01(\v2\x11.pontoon.v1.TxnIDR\x03txn\x12\x1f\n" +
 	"\vcount_exact\x18\x06 \x01(\bR\n" +
-	"countExact\"u\n" +
+	"countExact\x12\x1b\n" +
+	"\tmax_bytes\x18\a \x01(\x03R\bmaxBytes\"\x89\x01\n" +
 	"\tReadReply\x12\"\n" +
 	"\x03kvs\x18\x01 \x03(\v2\x10.mvccpb.KeyValueR\x03kvs\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x12\n" +
 	"\x04more\x18\x03 \x01(\bR\x04more\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision\"<\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision\x12\x12\n" +
+	"\x04next\x18\x05 \x01(\fR\x04next\"<\n" +
 	"\aWriteOp\x121\n" +
 	"\arequest\x18\x01 \x01(\v2\x17.etcdserverpb.RequestOpR\arequest\"^\n" +
 	"\n" +

@@ -18,7 +18,9 @@
 // Invariants:
 //
 //	I1 Queues are bounded. A raft message that does not fit is dropped, raft
-//	   sends it again; an operation that does not fit is refused unsent.
+//	   sends it again; an operation that does not fit is refused unsent. A read that
+//	   may be answered with a page waits until there is room for one, which it keeps
+//	   until the page was handed to its stream.
 //	I2 A call that failed says whether it may have reached the peer: AMBIGUOUS
 //	   only for writes handed to a stream, everything else is safe to resend (P34).
 //	   A node that drains answers what it began and ends the stream well, which

@@ -27,6 +27,9 @@ type Options struct {
 	RaftQueueBytes int
 	// CallQueue bounds operations waiting or in flight to one node. Default 65536.
 	CallQueue int
+	// Pages bounds pages of reads that are gathered or wait to be sent; more wait.
+	// Default 64.
+	Pages int
 	// FrameBytes is where a frame is cut. Default 1 MiB.
 	FrameBytes int
 	// SnapshotBytesPerSecond bounds all outgoing raft snapshots. Default 64 MiB.
@@ -50,6 +53,7 @@ func (o *Options) Validate() error {
 	positive(&o.RaftQueue, 8192)
 	positive(&o.RaftQueueBytes, 64<<20)
 	positive(&o.CallQueue, 65536)
+	positive(&o.Pages, 64)
 	positive(&o.FrameBytes, 1<<20)
 	positive(&o.SnapshotBytesPerSecond, 64<<20)
 	positive(&o.RetryMin, 20*time.Millisecond)

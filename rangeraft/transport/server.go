@@ -84,7 +84,7 @@ func (s *Server) Ops(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoonp
 	ctx, cancel := context.WithCancel(stream.Context())
 	stop := context.AfterFunc(t.ctx, cancel)
 	defer stop()
-	c := &callee{t: t, ctx: ctx, running: map[uint64]context.CancelFunc{}, wake: make(chan struct{}, 1)}
+	c := &callee{t: t, ctx: ctx, running: map[uint64]context.CancelFunc{}, pages: map[uint64]bool{}, wake: make(chan struct{}, 1)}
 	if !t.enter() {
 		return nil
 	}
@@ -112,7 +112,8 @@ type callee struct {
 	mu       sync.Mutex
 	running  map[uint64]context.CancelFunc
 	replies  []*pontoonpb.OpReply
-	draining bool // what is running is the last
+	pages    map[uint64]bool // calls that keep room for a page
+	draining bool            // what is running is the last
 }
 
 func (c *callee) read(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoonpb.OpReplyFrame], end context.CancelFunc) {
@@ -161,10 +162,23 @@ func (c *callee) start(call *pontoonpb.OpCall) {
 	c.mu.Unlock()
 	c.t.pool.run(func() {
 		defer c.wg.Done()
-		reply := c.t.opts.Handler.Do(ctx, call.Op)
+		reply := c.do(ctx, call)
 		cancel()
 		c.answer(call.Id, reply)
 	})
+}
+
+// do runs an operation, in its turn if it may be answered with a page (I1).
+func (c *callee) do(ctx context.Context, call *pontoonpb.OpCall) *pontoonpb.RangeReply {
+	if answersPage(call.Op) {
+		if err := c.t.pages.Acquire(ctx, 1); err != nil {
+			return overdue(err)
+		}
+		c.mu.Lock()
+		c.pages[call.Id] = true
+		c.mu.Unlock()
+	}
+	return c.t.opts.Handler.Do(ctx, call.Op)
 }
 
 // end lets no operation begin any more, and waits for those that did: none
@@ -174,6 +188,9 @@ func (c *callee) end(cancel context.CancelFunc) {
 	cancel()
 	c.mu.Unlock()
 	c.wg.Wait()
+	if n := len(c.pages); n > 0 {
+		c.t.pages.Release(int64(n))
+	}
 }
 
 func (c *callee) answer(id uint64, reply *pontoonpb.RangeReply) {
@@ -193,9 +210,13 @@ func (c *callee) write(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoo
 	drain := c.t.draining
 	for {
 		c.mu.Lock()
-		n, bytes := 0, 0
+		n, bytes, pages := 0, 0, int64(0)
 		for n < len(c.replies) && bytes < c.t.opts.FrameBytes {
 			bytes += c.replies[n].SizeVT()
+			if id := c.replies[n].Id; c.pages[id] {
+				delete(c.pages, id)
+				pages++
+			}
 			n++
 		}
 		f := &pontoonpb.OpReplyFrame{Replies: c.replies[:n:n]}
@@ -204,7 +225,11 @@ func (c *callee) write(stream grpc.BidiStreamingServer[pontoonpb.OpFrame, pontoo
 		}
 		c.mu.Unlock()
 		if n > 0 {
-			if err := stream.Send(f); err != nil {
+			err := stream.Send(f)
+			if pages > 0 {
+				c.t.pages.Release(pages)
+			}
+			if err != nil {
 				return err
 			}
 			continue

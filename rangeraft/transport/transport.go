@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/grpc"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -21,6 +22,7 @@ type Transport struct {
 	streams atomic.Uint64 // incoming raft streams
 	pool    pool
 	pace    pacer
+	pages   *semaphore.Weighted
 
 	draining chan struct{}  // closed by Drain
 	callees  sync.WaitGroup // incoming Ops streams
@@ -43,7 +45,8 @@ func New(opts Options) (*Transport, error) {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &Transport{opts: opts, ctx: ctx, cancel: cancel, peers: map[proto.NodeID]*peer{}, draining: make(chan struct{})}
+	t := &Transport{opts: opts, ctx: ctx, cancel: cancel, peers: map[proto.NodeID]*peer{}, draining: make(chan struct{}),
+		pages: semaphore.NewWeighted(int64(opts.Pages))}
 	t.SetSnapshotRate(int64(opts.SnapshotBytesPerSecond))
 	return t, nil
 }

@@ -152,12 +152,12 @@ func (c *Cluster) read(op *pontoonpb.ReadOp, span proto.Span) (*pontoonpb.RangeR
 			return nil, errBlocked
 		}
 	}
-	kvs, count, more, err := etcdop.Part(state{c: c, rev: rev}, op.Request, rev, op.CountExact)
+	p, err := etcdop.Part(state{c: c, rev: rev}, op.Request, rev, op.CountExact, op.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
 	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Read{Read: &pontoonpb.ReadReply{
-		Kvs: kvs, Count: count, More: more, Revision: rev,
+		Kvs: p.Kvs, Count: p.Count, More: p.More, Revision: rev, Next: p.Next,
 	}}}, nil
 }
 
@@ -222,11 +222,11 @@ func (c *Cluster) lock(op *pontoonpb.LockOp) (*pontoonpb.RangeReply, error) {
 		if r.Revision > 0 && r.Revision < c.floor {
 			return nil, proto.BelowFloor(proto.Revision(c.floor))
 		}
-		kvs, count, _, err := etcdop.Part(state{c: c, rev: math.MaxInt64 - 1}, r, r.Revision, true)
+		all, err := etcdop.Part(state{c: c, rev: math.MaxInt64 - 1}, r, r.Revision, true, 0)
 		if err != nil {
 			return nil, err
 		}
-		reply.Reads = append(reply.Reads, &pontoonpb.ReadReply{Kvs: kvs, Count: count, Revision: r.Revision})
+		reply.Reads = append(reply.Reads, &pontoonpb.ReadReply{Kvs: all.Kvs, Count: all.Count, Revision: r.Revision})
 	}
 	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Lock{Lock: reply}}, nil
 }

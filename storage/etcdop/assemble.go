@@ -121,41 +121,61 @@ func keyOnly(r *pb.RangeRequest, kv *mvccpb.KeyValue) *mvccpb.KeyValue {
 	return k
 }
 
+// Piece is what one range says to a range request.
+type Piece struct {
+	Kvs   []*mvccpb.KeyValue // in key order
+	Count int64              // of all keys, before limit and filters; -1: not known
+	More  bool               // Kvs were cut by the limit
+	Next  []byte             // Kvs were cut by bytes before this key, and Count is of the keys below it
+}
+
 // Part reads the part of a range request that lies inside one range: at most
 // FetchLimit key-values in key order that pass the filters, without values
-// where the answer needs none. count is the number of all keys of the span,
-// before limit and filters; -1 unless exact or nothing was left out. rev 0 is
-// the latest state.
-func Part(v View, r *pb.RangeRequest, rev int64, exact bool) (kvs []*mvccpb.KeyValue, count int64, more bool, err error) {
+// where the answer needs none. It stops at the first key after maxBytes of them
+// unless that is 0. The count is known if it is to be exact or nothing was left
+// out. rev 0 is the latest state.
+func Part(v View, r *pb.RangeRequest, rev int64, exact bool, maxBytes int64) (p Piece, err error) {
 	if r.CountOnly {
-		count, err = v.Count(r.Key, r.RangeEnd, rev)
-		return nil, count, false, err
+		p.Count, err = v.Count(r.Key, r.RangeEnd, rev)
+		return p, err
 	}
 	limit := FetchLimit(r)
 	keysOnly := !NeedsValue(r)
+	var size int64
 	err = v.Scan(r.Key, r.RangeEnd, rev, func(kv *mvccpb.KeyValue) bool {
-		if limit > 0 && int64(len(kvs)) == limit {
-			more = true
+		if limit > 0 && int64(len(p.Kvs)) == limit {
+			p.More = true
 			return false
 		}
-		count++
-		switch {
-		case !Keep(r, kv):
-		case keysOnly:
-			kvs = append(kvs, keyOnly(r, kv))
-		default:
-			kvs = append(kvs, kv)
+		if maxBytes > 0 && size >= maxBytes {
+			p.Next = kv.Key
+			return false
 		}
+		p.Count++
+		if !Keep(r, kv) {
+			return true
+		}
+		if keysOnly {
+			kv = keyOnly(r, kv)
+		}
+		p.Kvs = append(p.Kvs, kv)
+		size += Weight(kv)
 		return true
 	})
 	if err != nil {
-		return nil, 0, false, err
+		return Piece{}, err
 	}
-	if more {
-		count = -1
+	if p.More {
+		p.Count = -1
 		if exact {
-			count, err = v.Count(r.Key, r.RangeEnd, rev)
+			p.Count, err = v.Count(r.Key, r.RangeEnd, rev)
 		}
 	}
-	return kvs, count, more, err
+	return p, err
 }
+
+// keyValueBytes is what a key-value takes in memory besides its bytes, about.
+const keyValueBytes = 112
+
+// Weight is what a key-value takes in memory, in bytes, about.
+func Weight(kv *mvccpb.KeyValue) int64 { return int64(len(kv.Key)+len(kv.Value)) + keyValueBytes }

@@ -161,11 +161,11 @@ func (e *evaluation) readRange(r *pb.RangeRequest) (*pb.RangeResponse, error) {
 	if rev == 0 && e.unsettled(r) {
 		return e.readLate(r)
 	}
-	kvs, count, _, err := Part(e.own, r, rev, true)
+	all, err := Part(e.own, r, rev, true, 0)
 	if err != nil {
 		return nil, err
 	}
-	return Assemble(r, kvs, count, e.current()), nil
+	return Assemble(r, all.Kvs, all.Count, e.current()), nil
 }
 
 // unsettled reports whether revision filters may depend on a number that is
