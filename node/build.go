@@ -13,11 +13,13 @@ import (
 	"github.com/pontoon-kv/pontoon/leasesvc"
 	"github.com/pontoon-kv/pontoon/node/admin"
 	"github.com/pontoon-kv/pontoon/node/admission"
+	"github.com/pontoon-kv/pontoon/node/answers"
 	"github.com/pontoon-kv/pontoon/node/api"
 	"github.com/pontoon-kv/pontoon/node/auth"
 	"github.com/pontoon-kv/pontoon/node/concurrency"
 	"github.com/pontoon-kv/pontoon/node/gateway"
 	"github.com/pontoon-kv/pontoon/node/members"
+	"github.com/pontoon-kv/pontoon/node/memory"
 	"github.com/pontoon-kv/pontoon/node/metrics"
 	"github.com/pontoon-kv/pontoon/node/peers"
 	"github.com/pontoon-kv/pontoon/node/require"
@@ -134,12 +136,17 @@ func (n *Node) openSequencer(calls *calls) (err error) {
 	return nil
 }
 
+// answersPart is the part of its memory that answers to clients may take, by their
+// bytes: about twice that in the moment in which they are put into buffers.
+const answersPart = 8
+
 // buildGateway builds what clients talk to.
 func (n *Node) buildGateway(cache *rangecache.Cache, calls *calls, home *leasesvc.Home) {
 	revs := revisions{n.numbers, n.tracer}
 	header := n.header()
+	n.answers = answers.New(func() int64 { return memory.Share(answersPart) }, n.registry)
 	n.kv = router.New(router.Options{
-		Node: n.members.Self, Boot: n.boot, Sender: n.sender, Cache: cache, Transport: calls,
+		Node: n.members.Self, Boot: n.boot, Sender: n.sender, Cache: cache, Transport: calls, Answers: n.answers,
 		Sequencer: routerRevisions{revs}, Replicas: n.store, Leases: home, Header: headers{header}, Logger: n.cfg.Logger,
 		RequestTimeout: n.cfg.RequestTimeout(), MaxRequestBytes: int(n.cfg.MaxRequestBytes), MaxTxnOps: int(n.cfg.MaxTxnOps),
 	})
@@ -251,12 +258,12 @@ func (n *Node) serve() {
 	n.serving = newServing(n)
 	view := clusterView{Sender: n.sender, node: n, dir: n.directory}
 	header := n.header()
-	n.rpcs = metrics.NewRPC(n.registry, n.cfg.Metrics == "extensive")
+	n.rpcs = metrics.NewRPC(n.registry, n.cfg.Metrics == "extensive", answers.Codec())
 	entry := admission.New(admission.Options{Requests: int(n.cfg.MaxRequestsInFlight), Registerer: n.registry})
 	client := grpc.NewServer(slices.Concat(
-		serve.ClientOptions(n.limits()), n.rpcs.Options(), entry.ServerOptions(), []grpc.ServerOption{
+		serve.ClientOptions(n.limits()), n.rpcs.Options(), entry.ServerOptions(), n.answers.Options(), []grpc.ServerOption{
 			grpc.Creds(secure.Accepted(serve.Unwrap)), grpc.ChainUnaryInterceptor(n.guard.AdminService),
-			grpc.ChainUnaryInterceptor(slowRequests{n.cfg.SlowRequest, n.cfg.Logger}.unary),
+			grpc.ChainUnaryInterceptor(newSlowRequests(n.cfg.SlowRequest, n.cfg.Logger).unary),
 		}, n.needs.Options(), n.tracer.ServerOptions(), answered{n.kv.Observe}.options())...)
 	now := func() *pb.ResponseHeader { return header.Header(int64(n.numbers.Seen())) }
 	kv, leases := n.gate.KV(n.kv), n.gate.Lease(n.leases)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/leasesvc"
 	"github.com/pontoon-kv/pontoon/node/alarm"
+	"github.com/pontoon-kv/pontoon/node/answers"
 	"github.com/pontoon-kv/pontoon/node/auth"
 	"github.com/pontoon-kv/pontoon/node/autocompact"
 	"github.com/pontoon-kv/pontoon/node/backup"
@@ -48,6 +49,7 @@ type Node struct {
 	registry *prometheus.Registry
 	tracer   *tracing.Tracer
 	rpcs     *metrics.RPC // of clients
+	answers  *answers.Account
 	traffic  *peers.Traffic
 
 	engine    *storage.Engine

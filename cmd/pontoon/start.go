@@ -14,6 +14,7 @@ import (
 	"github.com/pontoon-kv/pontoon/cmd/pontoon/logging"
 	"github.com/pontoon-kv/pontoon/node"
 	"github.com/pontoon-kv/pontoon/node/config"
+	"github.com/pontoon-kv/pontoon/node/memory"
 	"github.com/pontoon-kv/pontoon/node/rest"
 )
 
@@ -77,12 +78,15 @@ func run(ctx context.Context, cfg config.Config) error {
 	if err := cfg.Complete(); err != nil {
 		return err
 	}
+	limited, free := context.WithCancel(context.WithoutCancel(ctx))
+	defer free()
+	memory.Keep(limited, cfg.Logger)
 	n, err := node.Start(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	memory := rest.Start(cfg.Logger)
-	defer memory.Close()
+	keeper := rest.Start(cfg.Logger)
+	defer keeper.Close()
 	var failure error
 	serving := n.Serving()
 wait:

@@ -16,7 +16,10 @@
 //	   single request that is larger than the limit of bytes by itself.
 //	I2 Once a half is taken, a connection that holds a quarter gets no more: one
 //	   client cannot keep all others out.
-//	I3 What keeps a cluster alive is not bounded here: keep-alives, watches,
+//	I3 While most answers are slow a request is refused whose client would be gone
+//	   before those that stand before it are answered (pace). Who waits long enough
+//	   is not.
+//	I4 What keeps a cluster alive is not bounded here: keep-alives, watches,
 //	   members, maintenance, health; nor what waits by its nature: locks and
 //	   campaigns.
 //

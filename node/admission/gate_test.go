@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -30,12 +31,12 @@ func TestLimitsHold(t *testing.T) {
 	for step := range 20000 {
 		if len(under) > 0 && rnd.IntN(100) < 45 {
 			i := rnd.IntN(len(under))
-			g.leave(under[i].from, under[i].bytes)
+			g.leave(under[i].from, under[i].bytes, time.Millisecond)
 			under = append(under[:i], under[i+1:]...)
 		} else {
 			from, bytes := conns[rnd.IntN(len(conns))], int64(rnd.IntN(300))
 			before := g.taken
-			switch reason := g.enter(from, bytes); {
+			switch reason := g.enter(from, bytes, time.Minute); {
 			case reason == "":
 				under = append(under, taken{from, bytes})
 			case before.requests < 10 && before.bytes+bytes <= 1000:
@@ -69,13 +70,13 @@ func TestOneConnectionLeavesRoom(t *testing.T) {
 	g := New(Options{Requests: 100, Bytes: 1 << 20})
 	greedy := conn(1)
 	for range 1000 {
-		g.enter(greedy, 1)
+		g.enter(greedy, 1, time.Minute)
 	}
 	if got := g.taken.requests; got != 50 {
 		t.Errorf("one connection holds %d places of 100", got)
 	}
 	for i := range 20 {
-		if reason := g.enter(conn(10+i), 1); reason != "" {
+		if reason := g.enter(conn(10+i), 1, time.Minute); reason != "" {
 			t.Fatalf("another connection was refused: %s", reason)
 		}
 	}
@@ -85,14 +86,14 @@ func TestOneConnectionLeavesRoom(t *testing.T) {
 func TestOneOfAnySize(t *testing.T) {
 	g := New(Options{Requests: 100, Bytes: 100})
 	large := conn(1)
-	if reason := g.enter(large, 1000); reason != "" {
+	if reason := g.enter(large, 1000, time.Minute); reason != "" {
 		t.Fatalf("refused: %s", reason)
 	}
-	if g.enter(conn(2), 1) == "" {
+	if g.enter(conn(2), 1, time.Minute) == "" {
 		t.Error("another one beside it")
 	}
-	g.leave(large, 1000)
-	if reason := g.enter(conn(2), 1); reason != "" {
+	g.leave(large, 1000, time.Millisecond)
+	if reason := g.enter(conn(2), 1, time.Minute); reason != "" {
 		t.Errorf("after it: %s", reason)
 	}
 }

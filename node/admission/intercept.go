@@ -3,6 +3,7 @@ package admission
 import (
 	"context"
 	"net"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -12,7 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// bounded are the methods that need a place (I3).
+// bounded are the methods that need a place (I4).
 var bounded = map[string]bool{
 	pb.KV_Range_FullMethodName: true, pb.KV_Put_FullMethodName: true, pb.KV_DeleteRange_FullMethodName: true,
 	pb.KV_Txn_FullMethodName: true, pb.KV_Compact_FullMethodName: true,
@@ -25,29 +26,49 @@ func (g *Gate) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.InTapHandle(g.tap), grpc.ChainUnaryInterceptor(g.unary)}
 }
 
-// tap refuses a request before it is read, while the node is full.
+// tap refuses a request before it is read, while the node is full or so late that the
+// client would be gone.
 func (g *Gate) tap(ctx context.Context, info *tap.Info) (context.Context, error) {
-	if g.full.Load() && bounded[info.FullMethodName] {
+	switch {
+	case !bounded[info.FullMethodName]:
+	case g.full.Load():
 		return nil, g.refuse(reasonNode)
+	case g.late(patience(ctx) * 7 / 8): // by the time it is read it would be refused
+		return nil, g.refuse(reasonLate)
 	}
 	return ctx, nil
 }
 
-func (g *Gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+// patience is how long the client of a request still waits.
+func patience(ctx context.Context) time.Duration {
+	if d, ok := ctx.Deadline(); ok {
+		return time.Until(d)
+	}
+	return longest
+}
+
+func (g *Gate) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
 	if !bounded[info.FullMethod] {
 		return next(ctx, req)
 	}
 	from, bytes := origin(ctx), sizeOf(req)
-	if reason := g.enter(from, bytes); reason != "" {
+	if reason := g.enter(from, bytes, patience(ctx)); reason != "" {
 		return nil, g.refuse(reason)
 	}
-	defer g.leave(from, bytes)
+	began := time.Now()
+	defer func() {
+		took := time.Since(began)
+		if err != nil {
+			took = 0
+		}
+		g.leave(from, bytes, took)
+	}()
 	return next(ctx, req)
 }
 
 // refuse counts a refusal and returns etcd's answer.
 func (g *Gate) refuse(reason string) error {
-	g.refused.WithLabelValues(reason).Inc()
+	g.refused[reason].Inc()
 	return rpctypes.ErrGRPCRequestTooManyRequests
 }
 

@@ -3,20 +3,18 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc/encoding"
-	protocodec "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
 )
 
-// counted is the codec that gRPC has, and counts the bytes of messages, where
-// etcd counts them.
+// counted is a codec that counts the bytes of messages, where etcd counts them.
 type counted struct {
 	encoding.CodecV2
 	sent, received prometheus.Counter
 }
 
-func newCounted() counted {
+func newCounted(codec encoding.CodecV2) counted {
 	return counted{
-		encoding.GetCodecV2(protocodec.Name),
+		codec,
 		counter("etcd_network_client_grpc_sent_bytes_total"), counter("etcd_network_client_grpc_received_bytes_total"),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 )
 
 // kind of a method.
@@ -59,11 +60,12 @@ type vectors struct {
 	defrag, snapshot, hash, hashRev  prometheus.Histogram
 }
 
-// NewRPC returns counters at zero, with histograms of each method if extensive.
-func NewRPC(reg prometheus.Registerer, extensive bool) *RPC {
+// NewRPC returns counters at zero, with histograms of each method if extensive. They
+// count the bytes that the codec makes and takes.
+func NewRPC(reg prometheus.Registerer, extensive bool, codec encoding.CodecV2) *RPC {
 	v := newVectors(extensive)
 	r := &RPC{
-		vecs: v, versions: newVersions(), bytes: newCounted(),
+		vecs: v, versions: newVersions(), bytes: newCounted(codec),
 		pending: prometheus.NewGauge(prometheus.GaugeOpts{Name: "etcd_server_proposals_pending", Help: help("etcd_server_proposals_pending")}),
 		failed:  counter("etcd_server_proposals_failed_total"),
 		methods: map[string]*method{},

@@ -12,6 +12,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	protocodec "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -27,7 +29,7 @@ var served = map[string]grpc.ServiceInfo{
 func newTestRPC(t testing.TB) (*RPC, *prometheus.Registry) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
-	r := NewRPC(reg, true)
+	r := NewRPC(reg, true, encoding.GetCodecV2(protocodec.Name))
 	r.Know(served)
 	return r, reg
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/grpc/encoding"
+	protocodec "google.golang.org/grpc/encoding/proto"
 )
 
 type fixed Facts
@@ -17,7 +19,7 @@ func (f fixed) Facts() Facts { return Facts(f) }
 func gathered(t *testing.T, f Facts) map[string]*dto.MetricFamily {
 	t.Helper()
 	reg := prometheus.NewRegistry()
-	r := NewRPC(reg, true)
+	r := NewRPC(reg, true, encoding.GetCodecV2(protocodec.Name))
 	r.Know(nil)
 	NewKV(reg, nil)
 	NewLease(reg, nil)
