@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pontoon-kv/pontoon/bench/dial"
+	"github.com/pontoon-kv/pontoon/bench/filler"
 	"github.com/pontoon-kv/pontoon/bench/proc"
 	"github.com/pontoon-kv/pontoon/bench/stat"
 )
@@ -54,7 +55,7 @@ func (o *Options) startEcho(ctx context.Context) (address string, pid int, stop 
 // echo measures one cell of closed-loop clients.
 func (o *Options) echo(ctx context.Context, pool *dial.Pool, pid, clients int) (Echo, error) {
 	const requestLimit = 10 * time.Second
-	value := randomText(o.ValueSize)
+	value := filler.Text(o.ValueSize)
 	began := time.Now()
 	from, to := began.Add(o.Warmup), began.Add(o.Warmup+o.Cell)
 	histograms := make([]stat.Histogram, clients)
@@ -108,14 +109,4 @@ func readAt(ctx context.Context, when time.Time, pid int) (proc.Process, error) 
 	case <-ctx.Done():
 		return proc.Process{}, ctx.Err()
 	}
-}
-
-// randomText does not compress away.
-func randomText(size int) string {
-	rng := rand.New(rand.NewPCG(1, 2))
-	b := make([]byte, size)
-	for i := range b {
-		b[i] = byte('!' + rng.IntN(90))
-	}
-	return string(b)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/pontoon-kv/pontoon/bench/filler"
 	"github.com/pontoon-kv/pontoon/bench/stat"
 )
 
@@ -31,7 +32,7 @@ func (o *Options) sync(ctx context.Context) (out []Sync, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(name)) }()
-	page := []byte(randomText(syncBytes))
+	page := []byte(filler.Text(syncBytes))
 	written := 0
 	appended, err := o.syncs(ctx, func(i int) error {
 		written++

@@ -175,13 +175,3 @@ func (o *Options) fill(ctx context.Context, pool *dial.Pool, value string) error
 	}
 	return g.Wait()
 }
-
-// text does not compress away.
-func text(size int) string {
-	rng := rand.New(rand.NewPCG(1, 2))
-	b := make([]byte, size)
-	for i := range b {
-		b[i] = byte('!' + rng.IntN(90))
-	}
-	return string(b)
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/pontoon-kv/pontoon/bench/cgroup"
 	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/dial"
+	"github.com/pontoon-kv/pontoon/bench/filler"
 	"github.com/pontoon-kv/pontoon/bench/stat"
 	"github.com/pontoon-kv/pontoon/bench/steer"
 )
@@ -85,7 +86,7 @@ func (r *run) measure(ctx context.Context, s system) (_ *Result, err error) {
 			return nil, err
 		}
 	}
-	value := text(r.o.ValueSize)
+	value := filler.Text(r.o.ValueSize)
 	if err := r.o.fill(ctx, pool, value); err != nil {
 		return nil, err
 	}

@@ -125,13 +125,3 @@ func (o *Options) fill(ctx context.Context, pool *dial.Pool, value string) error
 	}
 	return first
 }
-
-// value is text that does not compress away.
-func value(size int) string {
-	rng := rand.New(rand.NewPCG(1, 2))
-	b := make([]byte, size)
-	for i := range b {
-		b[i] = byte('!' + rng.IntN(90))
-	}
-	return string(b)
-}

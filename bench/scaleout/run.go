@@ -14,6 +14,7 @@ import (
 	"github.com/pontoon-kv/pontoon/bench/cgroup"
 	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/dial"
+	"github.com/pontoon-kv/pontoon/bench/filler"
 	"github.com/pontoon-kv/pontoon/bench/steer"
 )
 
@@ -107,7 +108,7 @@ func (r *run) measure(ctx context.Context, round int, s size) (p Point, err erro
 		return p, err
 	}
 	defer pool.Close()
-	text := value(r.o.ValueSize)
+	text := filler.Text(r.o.ValueSize)
 	leads, err := r.prepare(ctx, c, pool, text)
 	if err != nil {
 		return p, err
