@@ -126,12 +126,11 @@ func (r *run) divide(ctx context.Context, admin *steer.Client) error {
 	if err := admin.Set(ctx, "balance_off", "true", "range_merge_bytes", "off", "split_busy", "off"); err != nil {
 		return err
 	}
+	var splits []string
 	for i := 1; i < r.o.Ranges; i++ {
-		if err := admin.Split(ctx, keyName(i*r.o.Keys/r.o.Ranges)); err != nil && !steer.AlreadySplit(err) {
-			return err
-		}
+		splits = append(splits, keyName(i*r.o.Keys/r.o.Ranges))
 	}
-	return admin.DealOut(ctx)
+	return admin.Divide(ctx, splits...)
 }
 
 // cap puts every node into a group of its own.

@@ -11,6 +11,17 @@ const (
 	dealPause = 200 * time.Millisecond
 )
 
+// Divide splits the keyspace at the keys, or knows that it is, and deals out the
+// leaderships.
+func (c *Client) Divide(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := c.Split(ctx, key); err != nil && !AlreadySplit(err) {
+			return fmt.Errorf("split at %q: %w", key, err)
+		}
+	}
+	return c.DealOut(ctx)
+}
+
 // DealOut gives each node as many leaderships as the others, as they lie in a
 // cluster that has run for a while. A node that a busy machine did not let take
 // over in time is asked again, a few times.

@@ -89,17 +89,7 @@ func (o *Options) start(ctx context.Context, s *System, g *workload.Group, st *s
 		return nil
 	}
 	st.steer = steer.New(st.cluster.Endpoints)
-	return divide(ctx, st.steer, g.Splits)
-}
-
-// divide splits the keyspace and deals out the leaderships.
-func divide(ctx context.Context, c *steer.Client, splits []string) error {
-	for _, key := range splits {
-		if err := c.Split(ctx, key); err != nil && !steer.AlreadySplit(err) {
-			return fmt.Errorf("split at %q: %w", key, err)
-		}
-	}
-	return c.DealOut(ctx)
+	return st.steer.Divide(ctx, g.Splits...)
 }
 
 // wipe removes the keys of a run from a cluster elsewhere.
