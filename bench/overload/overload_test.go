@@ -13,6 +13,7 @@ import (
 	"github.com/pontoon-kv/pontoon/bench/cgroup"
 	"github.com/pontoon-kv/pontoon/bench/cluster"
 	"github.com/pontoon-kv/pontoon/bench/cluster/clustertest"
+	"github.com/pontoon-kv/pontoon/bench/vitals"
 )
 
 // A small run. A gate of eight requests refuses most of what is offered: what it
@@ -75,7 +76,7 @@ func TestTally(t *testing.T) {
 }
 
 func TestMissed(t *testing.T) {
-	good := Result{System: cluster.Pontoon, Goodput: 0.9, Vitals: Vitals{LeaseHeld: true, ResidentMax: 1 << 20}}
+	good := Result{System: cluster.Pontoon, Goodput: 0.9, Vitals: vitals.Vitals{LeaseHeld: true, ResidentMax: 1 << 20}}
 	o := &Options{MinGoodput: 0.8, MaxResident: 2 << 20}
 	for _, tc := range []struct {
 		name   string

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/pontoon-kv/pontoon/bench/cluster"
+	"github.com/pontoon-kv/pontoon/bench/vitals"
 )
 
 // Setup is what was measured how.
@@ -25,12 +26,12 @@ type Setup struct {
 
 // Result is what one system did.
 type Result struct {
-	System  cluster.Kind `json:"system"`
-	Peak    Outcome      `json:"peak"`
-	Load    Outcome      `json:"load"`  // at a multiple of the peak
-	After   Outcome      `json:"after"` // as the peak
-	Goodput float64      `json:"goodput"`
-	Vitals  Vitals       `json:"vitals"`
+	System  cluster.Kind  `json:"system"`
+	Peak    Outcome       `json:"peak"`
+	Load    Outcome       `json:"load"`  // at a multiple of the peak
+	After   Outcome       `json:"after"` // as the peak
+	Goodput float64       `json:"goodput"`
+	Vitals  vitals.Vitals `json:"vitals"`
 }
 
 // Report is a whole measurement.
@@ -43,14 +44,10 @@ type Report struct {
 func (r *Report) WriteText(w io.Writer) {
 	fmt.Fprintf(w, "%d nodes of %.2f cores, %.0f times the peak offered, %.0f ms to answer\n", r.Setup.Nodes, r.Setup.CPU, r.Setup.Times, r.Setup.DeadlineMs)
 	for _, x := range r.Results {
-		l, v := x.Load, x.Vitals
+		l := x.Load
 		fmt.Fprintf(w, "  %-8s peak %6.0f/s   of %6.0f/s: useful %6.0f (%.2f of the peak, p50 %.0f p99 %.0f ms)  refused %6.0f  late %6.0f  failed %.0f  not sent %.0f   after %6.0f/s\n",
 			x.System, x.Peak.Useful.PerSecond, l.Offered, l.Useful.PerSecond, x.Goodput, l.Useful.P50Ms, l.Useful.P99Ms, l.Refused, l.Late, l.Failed, l.Unsent, x.After.Useful.PerSecond)
-		held := "held"
-		if !v.LeaseHeld {
-			held = "LOST"
-		}
-		fmt.Fprintf(w, "           lease %s, %d leaders changed, %d terms, largest node %d MiB\n", held, v.LeaderChanges, v.TermChanges, v.ResidentMax>>20)
+		fmt.Fprintf(w, "           %v\n", x.Vitals)
 		if l.Failure != "" {
 			fmt.Fprintf(w, "           first failure: %s\n", l.Failure)
 		}

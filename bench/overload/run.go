@@ -15,6 +15,7 @@ import (
 	"github.com/pontoon-kv/pontoon/bench/filler"
 	"github.com/pontoon-kv/pontoon/bench/stat"
 	"github.com/pontoon-kv/pontoon/bench/steer"
+	"github.com/pontoon-kv/pontoon/bench/vitals"
 )
 
 // Run measures and returns the report, also with an error as far as it came.
@@ -107,12 +108,12 @@ func (r *run) phases(ctx context.Context, kind cluster.Kind, c *cluster.Cluster,
 	if peak == 0 {
 		return nil, errors.New("nothing was put below the peak")
 	}
-	watcher, err := observe(ctx, c, admin, r.o.LeaseTTL)
+	watcher, err := vitals.Observe(ctx, c, admin, r.o.LeaseTTL)
 	if err != nil {
 		return nil, err
 	}
 	result.Load = r.o.open(ctx, pool, value, peak*r.o.Times)
-	if result.Vitals, err = watcher.end(ctx); err != nil {
+	if result.Vitals, err = watcher.End(ctx); err != nil {
 		return nil, err
 	}
 	result.Goodput = result.Load.Useful.PerSecond / peak

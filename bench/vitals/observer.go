@@ -1,4 +1,4 @@
-package overload
+package vitals
 
 import (
 	"context"
@@ -15,23 +15,16 @@ import (
 	"github.com/pontoon-kv/pontoon/bench/steer"
 )
 
-// Vitals are what must not suffer whatever is asked.
-type Vitals struct {
-	LeaseHeld     bool  `json:"lease_held"`     // and its key is there
-	LeaderChanges int   `json:"leader_changes"` // ranges with another leader at the end
-	TermChanges   int   `json:"term_changes"`   // of the root range, or of etcd's group
-	ResidentMax   int64 `json:"resident_max"`   // bytes, of the largest node
-}
-
 const (
 	lookEvery = 200 * time.Millisecond
-	leaseKey  = "overload-lease"
-	// askLimit bounds what is asked before and after, when nothing is overloaded.
+	leaseKey  = "vitals-lease"
+	// askLimit bounds what is asked before and after, when nothing is asked for
+	// too much.
 	askLimit = 30 * time.Second
 )
 
-// observer looks after a lease and at the nodes while they are overloaded.
-type observer struct {
+// Observer looks after a lease and at the nodes.
+type Observer struct {
 	c       *cluster.Cluster
 	client  *clientv3.Client
 	admin   *steer.Client // nil: etcd
@@ -43,10 +36,11 @@ type observer struct {
 	largest int64
 }
 
-// observe begins. The lease has a client of its own, with the other's connections
-// busy it would tell of them.
-func observe(ctx context.Context, c *cluster.Cluster, admin *steer.Client, ttl time.Duration) (o *observer, err error) {
-	o = &observer{c: c, admin: admin}
+// Observe begins. admin is nil if the cluster has no ranges (etcd), ttl the
+// lease's.
+func Observe(ctx context.Context, c *cluster.Cluster, admin *steer.Client, ttl time.Duration) (o *Observer, err error) {
+	o = &Observer{c: c, admin: admin}
+	// I1
 	if o.client, err = dial.Open(dial.Options{Endpoints: c.Endpoints()}); err != nil {
 		return nil, err
 	}
@@ -81,7 +75,7 @@ func observe(ctx context.Context, c *cluster.Cluster, admin *steer.Client, ttl t
 }
 
 // look remembers the memory of the largest node.
-func (o *observer) look(ctx context.Context) {
+func (o *Observer) look(ctx context.Context) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
@@ -99,10 +93,14 @@ func (o *observer) look(ctx context.Context) {
 }
 
 // rule returns who leads.
-func (o *observer) rule(ctx context.Context) (term uint64, leaders map[uint64]uint64, err error) {
+func (o *Observer) rule(ctx context.Context) (term uint64, leaders map[uint64]uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	status, err := o.client.Status(ctx, o.c.Endpoints()[0])
+	endpoint, err := o.alive()
+	if err != nil {
+		return 0, nil, err
+	}
+	status, err := o.client.Status(ctx, endpoint)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -118,20 +116,29 @@ func (o *observer) rule(ctx context.Context) (term uint64, leaders map[uint64]ui
 	return status.RaftTerm, leaders, err
 }
 
-// end says how it went. Whether the lease is held is asked before anybody stops
-// renewing it.
-func (o *observer) end(ctx context.Context) (v Vitals, err error) {
+// alive is a node that runs: the load may have been the end of another one.
+func (o *Observer) alive() (endpoint string, err error) {
+	for _, n := range o.c.Nodes() {
+		if n.Running() {
+			return n.Endpoint, nil
+		}
+	}
+	return "", errors.New("no node runs")
+}
+
+// End says how it went, with an error as far as that is known.
+func (o *Observer) End(ctx context.Context) (v Vitals, err error) {
 	defer func() { err = errors.Join(err, o.client.Close()) }()
 	ask, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	resp, err := o.client.Get(ask, leaseKey)
 	v.LeaseHeld = err == nil && len(resp.Kvs) == 1 && resp.Kvs[0].Lease == int64(o.lease)
-	o.stop()
+	o.stop() // I2
 	o.wg.Wait()
+	v.ResidentMax = o.largest
 	if err != nil {
 		return v, fmt.Errorf("the key of the lease: %w", err)
 	}
-	v.ResidentMax = o.largest
 	term, leaders, err := o.rule(ctx)
 	if err != nil {
 		return v, err
