@@ -60,7 +60,7 @@ func TestVersion2Files(t *testing.T) {
 	if err := os.Mkdir(g.dir, 0o755); err != nil || p.Version() != 2 {
 		t.Fatal(err, p.Version())
 	}
-	for _, err := range []error{enable(dir, true), g.CapCPU(0.15, 10*time.Millisecond), g.CapWrites("8:0", 1<<20), g.Add(42)} {
+	for _, err := range []error{enable(dir, "cpu", "io"), g.CapCPU(0.15, 10*time.Millisecond), g.CapWrites("8:0", 1<<20), g.Add(42)} {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,32 +13,74 @@ import (
 // Group is one capped set of processes.
 type Group struct {
 	dir    string
+	memory string // with the files of the memory controller, may be dir; empty: none
 	parent *Parent
 }
 
 // Group makes a group.
 func (p *Parent) Group(name string) (*Group, error) {
 	g := &Group{dir: filepath.Join(p.dir, name), parent: p}
-	if err := os.Mkdir(g.dir, 0o755); err != nil {
-		return nil, err
+	if p.memory != "" {
+		g.memory = filepath.Join(p.memory, name)
 	}
-	if _, err := os.Stat(g.file("cgroup.procs")); err != nil { // a directory like any other (I1)
-		return nil, errors.Join(fmt.Errorf("%s does not lie in a cgroup file system", g.dir), g.Close())
+	for i, dir := range g.dirs() {
+		if err := makeDir(dir); err != nil {
+			for _, made := range g.dirs()[:i] {
+				err = errors.Join(err, removeDir(made))
+			}
+			return nil, err
+		}
 	}
 	return g, nil
+}
+
+func makeDir(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err != nil { // a directory like any other (I1)
+		return errors.Join(fmt.Errorf("%s does not lie in a cgroup file system", dir), removeDir(dir))
+	}
+	return nil
+}
+
+// dirs are the directories that make up the group.
+func (g *Group) dirs() []string {
+	if g.memory != "" && g.memory != g.dir {
+		return []string{g.dir, g.memory}
+	}
+	return []string{g.dir}
 }
 
 func (g *Group) file(name string) string { return filepath.Join(g.dir, name) }
 
 // Close removes the group. Its processes must have ended.
-func (g *Group) Close() error { return removeDir(g.dir) }
+func (g *Group) Close() (err error) {
+	for _, dir := range g.dirs() {
+		err = errors.Join(err, removeDir(dir))
+	}
+	return err
+}
 
 // Add moves a process, with all its threads, into the group.
 func (g *Group) Add(pid int) error {
-	if err := write(g.file("cgroup.procs"), strconv.Itoa(pid)); err != nil {
-		return fmt.Errorf("move process %d: %w", pid, err)
+	for _, dir := range g.dirs() {
+		if err := write(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)); err != nil {
+			return fmt.Errorf("move process %d: %w", pid, err)
+		}
 	}
 	return nil
+}
+
+// enter moves the shell, which the kernel calls 0, and becomes what follows.
+const enter = `while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"`
+
+// Enter returns a command that is in the group before it becomes the command
+// that is appended to it, and keeps its process id: all that this one uses is
+// the group's (I3).
+func (g *Group) Enter() []string {
+	command := append([]string{"sh", "-c", enter, "sh"}, g.dirs()...)
+	return append(command, "--")
 }
 
 // minQuota is the least that the kernel takes.
@@ -53,9 +95,9 @@ func (g *Group) CapCPU(cores float64, period time.Duration) error {
 	}
 	q, p := strconv.FormatInt(quota.Microseconds(), 10), strconv.FormatInt(period.Microseconds(), 10)
 	if g.parent.version == 2 {
-		return g.set("cpu.max", q+" "+p)
+		return set(g.file("cpu.max"), q+" "+p)
 	}
-	return errors.Join(g.set("cpu.cfs_period_us", p), g.set("cpu.cfs_quota_us", q))
+	return errors.Join(set(g.file("cpu.cfs_period_us"), p), set(g.file("cpu.cfs_quota_us"), q))
 }
 
 // CapWrites bounds what the group writes to a disk (see Device), bytes a second.
@@ -72,16 +114,17 @@ func (g *Group) CapWrites(device string, bytesPerSecond int64) error {
 	return nil
 }
 
-func (g *Group) set(name, value string) error {
-	if err := write(g.file(name), value); err != nil {
+// set writes a value and reads whether it was taken (I1).
+func set(file, value string) error {
+	if err := write(file, value); err != nil {
 		return err
 	}
-	b, err := os.ReadFile(g.file(name))
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
 	if got := strings.TrimSpace(string(b)); got != value {
-		return fmt.Errorf("%s is %q after %q was written", g.file(name), got, value)
+		return fmt.Errorf("%s is %q after %q was written", file, got, value)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -20,8 +21,24 @@ type mount struct {
 type layout struct {
 	unified string // mount point of version 2
 	cpu     string // mount point of version 1's cpu controller
-	// own is this process's group: below unified, and below cpu.
-	ownUnified, ownCPU string
+	memory  string // and of its memory controller
+	// own is this process's group: below unified, below cpu, and below memory.
+	ownUnified, ownCPU, ownMemory string
+}
+
+// machineLayout is that of this machine.
+func machineLayout() (l layout, err error) {
+	mounts, err := os.Open("/proc/self/mounts")
+	if err != nil {
+		return l, err
+	}
+	defer mounts.Close()
+	groups, err := os.Open("/proc/self/cgroup")
+	if err != nil {
+		return l, err
+	}
+	defer groups.Close()
+	return readLayout(mounts, groups)
 }
 
 // readLayout reads /proc/self/mounts and /proc/self/cgroup.
@@ -34,11 +51,14 @@ func readLayout(mounts, groups io.Reader) (layout, error) {
 			continue
 		}
 		m := mount{dir: unescape(f[1]), options: strings.Split(f[3], ",")}
-		switch {
-		case f[2] == "cgroup2" && l.unified == "":
+		if f[2] == "cgroup2" && l.unified == "" {
 			l.unified = m.dir
-		case f[2] == "cgroup" && l.cpu == "" && slices.Contains(m.options, "cpu"):
+		}
+		if f[2] == "cgroup" && l.cpu == "" && slices.Contains(m.options, "cpu") {
 			l.cpu = m.dir
+		}
+		if f[2] == "cgroup" && l.memory == "" && slices.Contains(m.options, "memory") {
+			l.memory = m.dir
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -51,11 +71,15 @@ func readLayout(mounts, groups io.Reader) (layout, error) {
 		if len(f) != 3 {
 			continue
 		}
-		switch {
-		case f[0] == "0" && f[1] == "":
-			l.ownUnified = path.Clean("/" + f[2])
-		case slices.Contains(strings.Split(f[1], ","), "cpu"):
-			l.ownCPU = path.Clean("/" + f[2])
+		own, controllers := path.Clean("/"+f[2]), strings.Split(f[1], ",")
+		if f[0] == "0" && f[1] == "" {
+			l.ownUnified = own
+		}
+		if slices.Contains(controllers, "cpu") {
+			l.ownCPU = own
+		}
+		if slices.Contains(controllers, "memory") {
+			l.ownMemory = own
 		}
 	}
 	if err := lines.Err(); err != nil {

@@ -18,7 +18,8 @@ const prefix = "pontoon-bench-"
 type Parent struct {
 	dir     string
 	version int
-	io      bool // version 2 has the io controller here
+	io      bool   // version 2 has the io controller here
+	memory  string // what the groups of OpenMemory lie in: dir in version 2, in version 1 not; empty: none
 }
 
 // Open makes the parent of a run's groups: below dir, or if that is empty where
@@ -27,17 +28,7 @@ func Open(dir string) (*Parent, error) {
 	if dir != "" {
 		return openBelow(dir, versionOf(dir))
 	}
-	mounts, err := os.Open("/proc/self/mounts")
-	if err != nil {
-		return nil, fmt.Errorf("cgroups cannot be used: %w", err)
-	}
-	defer mounts.Close()
-	groups, err := os.Open("/proc/self/cgroup")
-	if err != nil {
-		return nil, fmt.Errorf("cgroups cannot be used: %w", err)
-	}
-	defer groups.Close()
-	l, err := readLayout(mounts, groups)
+	l, err := machineLayout()
 	if err != nil {
 		return nil, fmt.Errorf("cgroups cannot be used: %w", err)
 	}
@@ -94,7 +85,7 @@ func openBelow(dir string, version int) (*Parent, error) {
 			return nil, fmt.Errorf("%s has no cpu controller", dir)
 		}
 		p.io = slices.Contains(has, "io")
-		if err := enable(dir, p.io); err != nil {
+		if err := enable(dir, p.controllers()...); err != nil {
 			return nil, err
 		}
 	}
@@ -111,7 +102,7 @@ func openBelow(dir string, version int) (*Parent, error) {
 // try caps a group of nothing (I1).
 func (p *Parent) try() error {
 	if p.version == 2 {
-		if err := enable(p.dir, p.io); err != nil {
+		if err := enable(p.dir, p.controllers()...); err != nil {
 			return err
 		}
 	}
@@ -122,18 +113,22 @@ func (p *Parent) try() error {
 	return errors.Join(g.CapCPU(0.5, 10*time.Millisecond), g.Close())
 }
 
+// controllers are those of version 2 that every group gets.
+func (p *Parent) controllers() []string {
+	if p.io {
+		return []string{"cpu", "io"}
+	}
+	return []string{"cpu"}
+}
+
 // enable lets the groups below have the controllers.
-func enable(dir string, io bool) error {
+func enable(dir string, controllers ...string) error {
 	file := filepath.Join(dir, "cgroup.subtree_control")
 	has, err := words(file)
 	if err != nil {
 		return err
 	}
-	wanted := []string{"cpu"}
-	if io {
-		wanted = append(wanted, "io")
-	}
-	for _, c := range wanted {
+	for _, c := range controllers {
 		if slices.Contains(has, c) {
 			continue
 		}
@@ -166,12 +161,21 @@ func (p *Parent) Version() int { return p.version }
 
 // Close removes the parent and all groups. Their processes must have ended.
 func (p *Parent) Close() error {
-	groups, _ := filepath.Glob(filepath.Join(p.dir, "*", "cgroup.procs"))
+	err := removeTree(p.dir)
+	if p.memory != "" && p.memory != p.dir {
+		err = errors.Join(err, removeTree(p.memory))
+	}
+	return err
+}
+
+// removeTree removes a directory of groups.
+func removeTree(dir string) error {
+	groups, _ := filepath.Glob(filepath.Join(dir, "*", "cgroup.procs"))
 	var errs []error
 	for _, file := range groups {
 		errs = append(errs, removeDir(filepath.Dir(file)))
 	}
-	return errors.Join(append(errs, removeDir(p.dir))...)
+	return errors.Join(append(errs, removeDir(dir))...)
 }
 
 // removeDir removes a group. Its processes were awaited, but the kernel lets go
