@@ -109,6 +109,11 @@ func (c *Cluster) newNode() (*Node, error) {
 		logger:   c.opts.Logger,
 	}
 	n.LogFile = n.Dir + ".log"
+	if c.opts.Enter != nil {
+		if n.enter, err = c.opts.Enter(n.Name); err != nil {
+			return nil, fmt.Errorf("%s: %w", n.Name, err)
+		}
+	}
 	if c.opts.Disks {
 		if err := n.insertDisk(); err != nil {
 			return nil, err

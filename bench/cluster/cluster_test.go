@@ -2,8 +2,11 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -76,6 +79,33 @@ func TestKillRestartClose(t *testing.T) {
 	}
 	if err := syscall.Kill(pid, 0); err == nil {
 		t.Errorf("process %d survived Close", pid)
+	}
+}
+
+// What a node enters through becomes the node: it is the process that lives.
+func TestEnter(t *testing.T) {
+	b := clustertest.Subject(t)
+	refused := errors.New("no room")
+	o := cluster.Options{Kind: b.Kind, Binary: b.Path, Nodes: 1, Dir: t.TempDir(), Enter: func(string) ([]string, error) { return nil, refused }}
+	if _, err := cluster.Start(t.Context(), o); !errors.Is(err, refused) {
+		t.Errorf("started: %v", err)
+	}
+	o.Enter = func(node string) ([]string, error) {
+		return []string{"sh", "-c", `echo "$1 is $$"; shift; exec "$@"`, "sh", node}, nil
+	}
+	c, err := cluster.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	n := c.Nodes()[0]
+	log, err := os.ReadFile(n.LogFile)
+	if want := fmt.Sprintf("n1 is %d\n", n.Pid()); err != nil || !strings.HasPrefix(string(log), want) {
+		t.Errorf("%v, the log has no %q", err, want)
 	}
 }
 

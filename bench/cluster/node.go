@@ -29,6 +29,7 @@ type Node struct {
 	LogFile  string     // output of all its processes
 	Disk     *disk.Disk // what Dir is on; nil unless Options.Disks
 
+	enter  []string // before the binary
 	binary string
 	args   []string
 	env    []string
@@ -119,7 +120,8 @@ func (n *Node) Start() error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", n.Name, err)
 	}
-	p := &process{cmd: exec.Command(n.binary, n.args...), done: make(chan struct{})}
+	command := slices.Concat(n.enter, []string{n.binary}, n.args)
+	p := &process{cmd: exec.Command(command[0], command[1:]...), done: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	p.cmd.Env = append(os.Environ(), n.env...)
 	p.cmd.SysProcAttr = dieWithParent()

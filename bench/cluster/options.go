@@ -28,6 +28,9 @@ type Options struct {
 	Args []string
 	// Env are added to every node's environment, NAME=VALUE.
 	Env []string
+	// Enter returns, of a node by its name, a command that its process begins as
+	// and that becomes the one appended to it. Nil: there is none.
+	Enter func(node string) ([]string, error)
 	// Links puts a proxy in front of every peer port, so that links can be cut.
 	Links bool
 	// Disks gives every node a disk of its own that can fail (package disk).
