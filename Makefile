@@ -147,6 +147,10 @@ scaleout: build etcd ## put throughput against nodes, each capped by a cgroup, b
 overload: build bin/etcd ## what is answered in time when four times the peak of capped nodes is asked, beside etcd
 	$(BIN) bench overload --etcd bin/etcd
 
+.PHONY: greedy
+greedy: build ## modest clients beside greedy ones at capped nodes: does one starve the others, or take all memory?
+	$(BIN) bench greedy
+
 .PHONY: restart
 restart: build etcd ## from kill -9 of all nodes to the first read, and memory then, beside etcd: KEYS=
 	$(BIN) bench restart --etcd bin/etcd --keys $(KEYS)

@@ -31,7 +31,7 @@ type Command struct {
 // Commands returns fresh commands.
 func Commands() []Command {
 	commands := []Command{loadCommand(), robustCommand(), runCommand(), renderCommand(), checkCommand(), compareCommand(),
-		progressCommand(), gapsCommand(), idleCommand(), limitsCommand(), scaleoutCommand(), overloadCommand(), restartCommand(), echoServerCommand()}
+		progressCommand(), gapsCommand(), idleCommand(), limitsCommand(), scaleoutCommand(), overloadCommand(), greedyCommand(), restartCommand(), echoServerCommand()}
 	for _, c := range commands {
 		c.Flags.SetOutput(io.Discard) // the command line says what is wrong
 	}

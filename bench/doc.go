@@ -11,6 +11,8 @@
 //	                                     gaps      gaps        starts processes, kills them
 //	                                     limits    limits      echo server, engine alone, syncs
 //	                                     scaleout  scaleout    starts Pontoon and etcd, capped
+//	                                     overload  overload    starts Pontoon and etcd, capped
+//	                                     greedy    greedy      starts Pontoon, capped
 //	                                     restart   restart     starts Pontoon and etcd, kills them
 //	                                        |
 //	                      cluster (processes), cut (links), disk (power, room), cgroup (caps),
