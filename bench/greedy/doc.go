@@ -10,8 +10,8 @@
 //	     and how much of the machine was idle
 //	  judge                               passed, or what was missed
 //
-//	bystanders   a few clients, each with one request at a time on its own
-//	             connection, on their own keys in every range
+//	bystanders   a few clients that ask at a steady pace, each on its own
+//	             connection, for their own keys in every range
 //	greedy       hot        512 clients put to one range
 //	             list       many lists of tens of MiB at once, again and again
 //	             slow-list  the same, and nobody reads the answers
@@ -25,8 +25,8 @@
 //
 //	I1 Without caps that the kernel keeps there is no figure but an error: memory
 //	   of the machine would hide what a node takes.
-//	I2 A bystander's request counts from when it was due, not from when it was
-//	   sent: a stall that holds its client up is as long for all that became due.
+//	I2 A bystander's request counts from when it was due, and waits for none before
+//	   it: what is late is late at the nodes, and a stall is so for all in it.
 //	I3 A scenario in which the greedy clients got nothing to the nodes fails: it
 //	   proves nothing.
 //	I4 Every load ends with its time, and is bounded while it lasts: in clients, in
