@@ -27,8 +27,7 @@
 //	   of the machine would hide what a node takes.
 //	I2 A bystander's request counts from when it was due, and waits for none before
 //	   it: what is late is late at the nodes, and a stall is so for all in it.
-//	I3 A scenario in which the greedy clients got nothing to the nodes fails: it
-//	   proves nothing.
+//	I3 A scenario in which greedy clients only failed fails: it proves nothing.
 //	I4 Every load ends with its time, and is bounded while it lasts: in clients, in
 //	   requests under way, and, if what it writes is large, in bytes.
 //	I5 A scenario that fails, or cannot be measured to its end, says why, and the

@@ -23,8 +23,8 @@ func (r *Result) judge(o *Options, broken error) {
 		return // nothing was measured: of a lease, too, nothing is known
 	}
 	r.judgeBystanders(o, miss)
-	if r.Greedy.asked() == 0 {
-		miss("the greedy clients got nothing to the nodes") // I3
+	if g := r.Greedy; g.asked() == g.Failed {
+		miss("no request of greedy clients was done, refused or left unread, %d failed", g.Failed) // I3
 	}
 	if !r.Vitals.LeaseHeld {
 		miss("a lease that was kept alive is gone")
