@@ -140,6 +140,13 @@ func (n *Node) openSequencer(calls *calls) (err error) {
 // bytes: about twice that in the moment in which they are put into buffers.
 const answersPart = 8
 
+// requestBytes of clients may be under way, and no more than a part of the memory: a
+// large value is held several times, in logs, in messages and on its way to disk.
+const (
+	requestBytes = 128 << 20
+	requestsPart = 16
+)
+
 // buildGateway builds what clients talk to.
 func (n *Node) buildGateway(cache *rangecache.Cache, calls *calls, home *leasesvc.Home) {
 	revs := revisions{n.numbers, n.tracer}
@@ -259,7 +266,9 @@ func (n *Node) serve() {
 	view := clusterView{Sender: n.sender, node: n, dir: n.directory}
 	header := n.header()
 	n.rpcs = metrics.NewRPC(n.registry, n.cfg.Metrics == "extensive", answers.Codec())
-	entry := admission.New(admission.Options{Requests: int(n.cfg.MaxRequestsInFlight), Registerer: n.registry})
+	entry := admission.New(admission.Options{
+		Requests: int(n.cfg.MaxRequestsInFlight), Bytes: min(requestBytes, memory.Share(requestsPart)), Registerer: n.registry,
+	})
 	client := grpc.NewServer(slices.Concat(
 		serve.ClientOptions(n.limits()), n.rpcs.Options(), entry.ServerOptions(), n.answers.Options(), []grpc.ServerOption{
 			grpc.Creds(secure.Accepted(serve.Unwrap)), grpc.ChainUnaryInterceptor(n.guard.AdminService),

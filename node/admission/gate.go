@@ -14,7 +14,7 @@ import (
 type Options struct {
 	// Requests under way at a time, at least one.
 	Requests int
-	// Bytes of the requests under way. Default 128 MiB.
+	// Bytes of the requests under way, at least one.
 	Bytes int64
 	// Registerer takes the metrics. Default: none.
 	Registerer prometheus.Registerer
@@ -54,9 +54,6 @@ func (l *load) within(g *Gate, part int) bool {
 // New returns an open gate.
 func New(o Options) *Gate {
 	g := &Gate{requests: o.Requests, bytes: o.Bytes, pace: newPace(time.Now()), conns: map[net.Addr]*load{}}
-	if g.bytes == 0 {
-		g.bytes = 128 << 20
-	}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pontoon_requests_refused_total", Help: "Client requests refused because too many were under way.",
 	}, []string{"reason"})

@@ -101,7 +101,7 @@ func TestOneOfAnySize(t *testing.T) {
 // What keeps the cluster alive passes a full node; what is refused was neither
 // read nor handled.
 func TestOnlyRequestsAreRefused(t *testing.T) {
-	g := New(Options{Requests: 1})
+	g := New(Options{Requests: 1, Bytes: 1 << 20})
 	a := conn(1)
 	ctx := peer.NewContext(context.Background(), &peer.Peer{Addr: a})
 	call := func(method string, req any, handle grpc.UnaryHandler) error {

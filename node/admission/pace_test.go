@@ -63,7 +63,7 @@ func TestPaceKeepsAnswersInTime(t *testing.T) {
 
 func keepsAnswersInTime(t *testing.T, stalls bool) {
 	const perSecond, offered, deadline = 1000, 4000, time.Second
-	s := serve(t, New(Options{Requests: 5000}), perSecond, stalls)
+	s := serve(t, New(Options{Requests: 5000, Bytes: 1 << 20}), perSecond, stalls)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	start := time.Now()
 	from, to := start.Add(5*time.Second), start.Add(15*time.Second)
@@ -105,7 +105,7 @@ func TestPaceLetsClientsQueue(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := serve(t, New(Options{Requests: 5000}), tc.perSecond, true)
+				s := serve(t, New(Options{Requests: 5000, Bytes: 1 << 20}), tc.perSecond, true)
 				end := time.Now().Add(30 * time.Second)
 				var refused atomic.Int64
 				var clients sync.WaitGroup
@@ -190,7 +190,7 @@ func TestPaceIsNotNarrowed(t *testing.T) {
 		t.Error("long reads make a node slow")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		g, a := New(Options{Requests: 5000}), conn(1)
+		g, a := New(Options{Requests: 5000, Bytes: 1 << 20}), conn(1)
 		turn := func(took time.Duration) {
 			if reason := g.enter(a, 1, time.Hour); reason != "" {
 				t.Fatal(reason)
@@ -228,7 +228,7 @@ func TestPaceIsNotNarrowed(t *testing.T) {
 
 // The tap and the request itself go by the deadline that came with it.
 func TestDeadlineDecides(t *testing.T) {
-	g := New(Options{Requests: 5000})
+	g := New(Options{Requests: 5000, Bytes: 1 << 20})
 	g.pace.crowded, g.pace.best = true, 1000
 	for i := range 500 {
 		if reason := g.enter(conn(i), 1, longest); reason != "" {
