@@ -20,8 +20,10 @@ const (
 
 	// longest is what a request waits for at most: then the node gives up itself.
 	longest = 7 * time.Second
-	// portion of its time a request may stand behind others in the node: it came
-	// here, and its answer has to be carried back.
+	// travel is what a request takes besides standing behind others on a node that has
+	// too much to do: it is read, and its answer is carried back. Of what waits for
+	// less than a second a portion is left to stand.
+	travel  = 600 * time.Millisecond
 	portion = 0.4
 	// narrowest is how many are no queue, however slow the node is.
 	narrowest = 16
@@ -91,5 +93,7 @@ func (p *pace) perSecond() float64 {
 // fits is how many requests may be under way so that one more is answered in time,
 // with so many answered a second.
 func fits(perSecond float64, wait time.Duration) int {
-	return max(narrowest, int(perSecond*min(wait, longest).Seconds()*portion))
+	wait = min(wait, longest)
+	standing := max(wait-travel, time.Duration(float64(wait)*portion))
+	return max(narrowest, int(perSecond*standing.Seconds()))
 }

@@ -169,6 +169,9 @@ func TestPaceFollows(t *testing.T) {
 	if got := fits(1, time.Second); got != narrowest {
 		t.Errorf("a very slow node takes %d", got)
 	}
+	if a, b, c := fits(1000, time.Second/2), fits(1000, time.Second), fits(1000, 5*time.Second); a != 200 || b != 400 || c != 4400 {
+		t.Errorf("of 1,000 a second %d, %d and %d are let in for clients of half a second, one and five", a, b, c)
+	}
 	if fits(1000, time.Hour) != fits(1000, longest) {
 		t.Error("more is taken for who waits longer than the node")
 	}
