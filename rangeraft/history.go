@@ -73,8 +73,7 @@ func (h *firstChanges) cut() {
 
 // first returns what is kept, in order, and up to where that is all.
 func (h *firstChanges) first() ([]*pontoonpb.ChangeEvent, int64) {
-	h.cut()
-	return h.events, h.covered
+	return wholeRevisions(h.events, h.maxBytes, h.covered)
 }
 
 // wholeRevisions sorts events and cuts them after whole revisions once they

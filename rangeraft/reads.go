@@ -10,6 +10,7 @@ import (
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
+	"github.com/pontoon-kv/pontoon/rangeraft/transport"
 	"github.com/pontoon-kv/pontoon/storage"
 	"github.com/pontoon-kv/pontoon/storage/etcdop"
 	"github.com/pontoon-kv/pontoon/storage/keys"
@@ -113,6 +114,9 @@ func (r *Replica) doRead(ctx context.Context, op *pontoonpb.RangeOp, read *ponto
 	}
 	if read.Txn != nil && read.Request.GetRevision() == 0 {
 		rev = storage.Latest
+	}
+	if err := transport.TakePlace(ctx); err != nil {
+		return refusal(err)
 	}
 	v, err := r.openOver(span)
 	if err != nil {

@@ -24,8 +24,11 @@ func TestPagesAreBounded(t *testing.T) {
 	full := make(chan struct{})
 	release := make(chan struct{})
 	var once sync.Once
-	b.do = func(_ context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
-		if !answersPage(op) {
+	b.do = func(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+		if err := TakePlace(ctx); err != nil {
+			return &pontoonpb.RangeReply{Error: proto.ToWire(err)}
+		}
+		if op.GetRead() == nil {
 			return &pontoonpb.RangeReply{}
 		}
 		n := under.Add(1)
@@ -75,7 +78,10 @@ func TestPagesAreBounded(t *testing.T) {
 // I1: what a stream owed when it broke gives its room back.
 func TestPagesOfABrokenStream(t *testing.T) {
 	began, release := make(chan struct{}, 3), make(chan struct{})
-	e := &end{t: t, do: func(context.Context, *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+	e := &end{t: t, do: func(ctx context.Context, _ *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+		if err := TakePlace(ctx); err != nil {
+			t.Error(err)
+		}
 		began <- struct{}{}
 		<-release
 		return &pontoonpb.RangeReply{}
@@ -96,6 +102,30 @@ func TestPagesOfABrokenStream(t *testing.T) {
 	close(release)
 	c.end(cancel) // nothing was sent
 	allRoom(t, tr)
+}
+
+// What waits for its range, and reads nothing yet, takes no room (I1).
+func TestWaitingTakesNoRoom(t *testing.T) {
+	a, b := newPair(t, 7)
+	waiting, release := make(chan struct{}), make(chan struct{})
+	b.do = func(context.Context, *pontoonpb.RangeOp) *pontoonpb.RangeReply {
+		waiting <- struct{}{}
+		<-release
+		return &pontoonpb.RangeReply{}
+	}
+	var wg sync.WaitGroup
+	late := testContext(t)
+	for range a.tr.opts.Pages + 1 {
+		wg.Go(func() { _, _ = a.tr.Call(late, 2, pageOp()) })
+		select {
+		case <-waiting:
+		case <-late.Done():
+			t.Fatal("a read waits for room before it waits for its range")
+		}
+	}
+	allRoom(t, b.tr)
+	close(release)
+	wg.Wait()
 }
 
 // allRoom waits until a node has all its room again.

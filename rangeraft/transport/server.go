@@ -168,17 +168,17 @@ func (c *callee) start(call *pontoonpb.OpCall) {
 	})
 }
 
-// do runs an operation, in its turn if it may be answered with a page (I1).
+// do runs an operation. The room that it took for a page is kept until that was sent
+// (I1).
 func (c *callee) do(ctx context.Context, call *pontoonpb.OpCall) *pontoonpb.RangeReply {
-	if answersPage(call.Op) {
-		if err := c.t.pages.Acquire(ctx, 1); err != nil {
-			return overdue(err)
-		}
+	ctx, p := c.t.withPlace(ctx, call.Op)
+	reply := c.t.opts.Handler.Do(ctx, call.Op)
+	if p != nil && p.taken {
 		c.mu.Lock()
 		c.pages[call.Id] = true
 		c.mu.Unlock()
 	}
-	return c.t.opts.Handler.Do(ctx, call.Op)
+	return reply
 }
 
 // end lets no operation begin any more, and waits for those that did: none
