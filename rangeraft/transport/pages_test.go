@@ -107,7 +107,9 @@ func TestPagesOfABrokenStream(t *testing.T) {
 // What waits for its range, and reads nothing yet, takes no room (I1).
 func TestWaitingTakesNoRoom(t *testing.T) {
 	a, b := newPair(t, 7)
-	waiting, release := make(chan struct{}), make(chan struct{})
+	waiting, release := make(chan struct{}, a.tr.opts.Pages+1), make(chan struct{})
+	end := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(end)
 	b.do = func(context.Context, *pontoonpb.RangeOp) *pontoonpb.RangeReply {
 		waiting <- struct{}{}
 		<-release
@@ -124,7 +126,7 @@ func TestWaitingTakesNoRoom(t *testing.T) {
 		}
 	}
 	allRoom(t, b.tr)
-	close(release)
+	end()
 	wg.Wait()
 }
 
