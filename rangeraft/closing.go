@@ -25,13 +25,13 @@ type closing struct {
 	leaders map[proto.RangeID]*Replica // served here
 	in      map[proto.RangeID]*Replica // of leaders: in the side stream
 
-	number  proto.Revision // last number closed at
-	pending pendingClose
+	number  learned // last number closed at
+	pending learned // of the last tick, closed at with the next one if leader leases are off
 }
 
-// pendingClose is the number of the last tick, to be closed at once a quorum
-// confirmed after it was learned: how ranges close without leader leases (P5).
-type pendingClose struct {
+// learned is a number and an instant at which it was known. Without leader leases
+// a range closes at it once a quorum confirmed its leader after that (P5).
+type learned struct {
 	rev proto.Revision
 	at  leaderlease.Nanos
 }
@@ -65,28 +65,37 @@ func (c *closing) stopLeading(r *Replica) {
 	}
 }
 
-// enter puts an idle range into the stream of every node with a replica.
-func (c *closing) enter(r *Replica, nodes []proto.NodeID) {
+// enter puts an idle range into the stream of every node with a replica. False:
+// nothing proves its leadership since the number that the stream says was learned,
+// and a leader elsewhere may have written below it (P19).
+func (c *closing) enter(r *Replica, nodes []proto.NodeID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.enterLocked(r, nodes, c.leaseEnd(r.id, r))
+	until := c.provenUntil(r, c.number.at)
+	if until <= time.Duration(c.s.opts.Now()) {
+		return false
+	}
+	c.enterLocked(r, nodes, until)
+	return true
 }
 
-// enterAt does the same for this number only; false if it has risen meanwhile.
+// enterAt does the same for this number only, of which the caller has a proof;
+// false if it has risen meanwhile.
 func (c *closing) enterAt(r *Replica, nodes []proto.NodeID, number proto.Revision) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.number == number {
-		c.enterLocked(r, nodes, 0)
+	if c.number.rev != number {
+		return false
 	}
-	return c.number == number
+	c.enterLocked(r, nodes, 0)
+	return true
 }
 
 // newest is the number that ranges close at now.
 func (c *closing) newest() proto.Revision {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.number
+	return c.number.rev
 }
 
 func (c *closing) enterLocked(r *Replica, nodes []proto.NodeID, until time.Duration) {
@@ -118,17 +127,18 @@ func (c *closing) senderLocked(n proto.NodeID) *closed.Sender {
 	s := c.senders[n]
 	if s == nil {
 		s = closed.NewSender()
-		s.Close(c.number, 0, nil)
+		s.Close(c.number.rev, 0, nil)
 		c.senders[n] = s
 	}
 	return s
 }
 
-// leaseEnd is how long a range may stay in: while its leader lease is valid,
-// or without leases as long as the last quorum is newer than the number.
-func (c *closing) leaseEnd(id proto.RangeID, r *Replica) time.Duration {
+// provenUntil is how long a range may be in at a number: while its leader lease is
+// valid, or without leases until the next number if a quorum confirmed its leader
+// after this one was learned.
+func (c *closing) provenUntil(r *Replica, at leaderlease.Nanos) time.Duration {
 	if c.s.opts.DisableLeaderLease {
-		if r.quorumAt.Load() >= int64(c.pending.at) {
+		if r.quorumAt.Load() >= int64(at) {
 			return time.Duration(c.s.opts.Now()) + 1
 		}
 		return 0
@@ -136,22 +146,24 @@ func (c *closing) leaseEnd(id proto.RangeID, r *Replica) time.Duration {
 	return time.Duration(max(0, r.leaseEnd()))
 }
 
-// close raises the number to rev, learned just before now.
+// close raises the number to one learned just before now.
 func (c *closing) close(rev proto.Revision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeLocked(rev)
+	c.closeLocked(learned{rev, c.s.opts.Now()})
 }
 
-func (c *closing) closeLocked(rev proto.Revision) {
-	if rev <= c.number {
+func (c *closing) closeLocked(number learned) {
+	if number.rev <= c.number.rev {
 		return
 	}
-	c.number = rev
+	c.number = number
 	now := time.Duration(c.s.opts.Now())
 	var expired []*Replica
 	for _, s := range c.senders {
-		for _, id := range s.Close(rev, now, func(id proto.RangeID) time.Duration { return c.leaseEnd(id, c.in[id]) }) {
+		for _, id := range s.Close(number.rev, now, func(id proto.RangeID) time.Duration {
+			return c.provenUntil(c.in[id], number.at)
+		}) {
 			if r := c.in[id]; r != nil {
 				expired = append(expired, r)
 			}
@@ -176,8 +188,8 @@ func (c *closing) tick() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeLocked(c.pending.rev)
-	c.pending = pendingClose{seen, c.s.opts.Now()}
+	c.closeLocked(c.pending)
+	c.pending = learned{seen, c.s.opts.Now()}
 }
 
 // push closes at a number that somebody waits for (P26).
@@ -292,30 +304,31 @@ func (c *closing) forget(id proto.RangeID) {
 	c.recv.Forget(id)
 }
 
-// closeIdle puts the range into the side stream if it is idle, unlocked and
-// its leader lease is valid after it was found so (P19).
+// closeIdle puts the range into the side stream if it is idle, unlocked and its
+// leadership is proven for after it was found so (P19).
 func (r *Replica) closeIdle() {
-	if r.ev == nil || r.inClosed || !r.ev.Unlocked() {
+	if !r.closable() {
 		return
 	}
-	if _, idle := r.ev.IdleClosed(); !idle {
-		return
-	}
-	if !r.s.opts.DisableLeaderLease && !r.lease.Valid(r.s.opts.Now()) {
+	if r.inClosed = r.s.closing.enter(r, r.nodes()); !r.inClosed {
 		r.proveAndClose()
-		return
 	}
-	if r.s.opts.DisableLeaderLease && r.quorumAt.Load() == int64(leaderlease.Never) {
-		return
-	}
-	r.inClosed = true
-	r.s.closing.enter(r, r.nodes())
 }
 
-// proveAndClose renews a lapsed lease by a round and tries again: somebody may
-// wait for the closing. Where the lease was given up for the term (P2), after a
-// transfer that failed, each number is closed at by a round that began after it
-// was learned (P5).
+// closable reports whether the range may enter the side stream: it has nothing in
+// flight, and no lock that holds it back.
+func (r *Replica) closable() bool {
+	if r.ev == nil || r.inClosed || !r.ev.Unlocked() {
+		return false
+	}
+	_, idle := r.ev.IdleClosed()
+	return idle
+}
+
+// proveAndClose closes at the number that is known now by a round that begins now
+// (P5), and renews a lapsed lease by it: somebody may wait for the closing. Where
+// there is no lease, because they are off or it was given up for the term after a
+// transfer that failed (P2), the next number takes the range out again.
 func (r *Replica) proveAndClose() {
 	if r.proving {
 		return
@@ -323,26 +336,13 @@ func (r *Replica) proveAndClose() {
 	r.proving = true
 	number := r.s.closing.newest()
 	r.confirm(func(err error) {
-		r.proving = false
-		switch {
-		case err != nil:
-		case r.lease.Valid(r.s.opts.Now()):
-			r.closeIdle()
-		case r.lease.Dropped():
-			r.closeProven(number)
+		if err == nil && r.closable() {
+			if r.inClosed = r.s.closing.enterAt(r, r.nodes(), number); !r.inClosed {
+				r.closeIdle() // the number has risen; a lease covers it, too
+			}
 		}
+		r.proving = false
 	})
-}
-
-// closeProven closes at the number that was known before a round proved the
-// leadership, if the range is still idle. The next number takes it out again.
-func (r *Replica) closeProven(number proto.Revision) {
-	if r.ev == nil || r.inClosed || !r.ev.Unlocked() {
-		return
-	}
-	if _, idle := r.ev.IdleClosed(); idle {
-		r.inClosed = r.s.closing.enterAt(r, r.nodes(), number)
-	}
 }
 
 // nodes are those that have a replica.

@@ -115,6 +115,35 @@ func TestIdleClosingWithoutLeases_P5(t *testing.T) {
 	}
 }
 
+// P19, P5: a number that a cut-off leader learns is not one that it closes at, though
+// its range leaves the side stream at each number and would enter again.
+func TestNoIdleClosingWithoutAQuorum_P5(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.DisableLeaderLease = true })
+	rev := proto.Revision(c.put("a", "1"))
+	old := c.leader(proto.UserRange)
+	r := old.store.replica(proto.UserRange)
+	c.wait("closed", func() bool { return r.closed() >= rev })
+	c.isolate(old.id, true)
+	for beyond := range proto.Revision(10) {
+		c.seq.mu.Lock()
+		c.seq.last = rev + 100 + beyond
+		c.seq.mu.Unlock()
+		old.store.PushClosed(rev + 100 + beyond)
+		c.wait("the number rises", func() bool { return old.store.closing.newest() >= rev+100+beyond })
+	}
+	c.wait("another leader", func() bool {
+		for _, nd := range c.nodes {
+			if nd != old && nd.store.replica(proto.UserRange).servingTerm.Load() > 0 {
+				return true
+			}
+		}
+		return false
+	})
+	if at := r.closed(); at > rev+99 {
+		t.Fatalf("closed at %d without a quorum that heard of it", at)
+	}
+}
+
 // P19, P18: a cut-off leader closes nothing beyond its lease, and nothing is
 // ever written at or below what a replica called closed.
 func TestNothingWrittenBelowClosed_P19(t *testing.T) {

@@ -97,9 +97,9 @@ var Bugs = []Bug{
 		Old:  "if it.checkpoint == nil && it.batch.index <= index {",
 		New:  "if it.checkpoint == nil && (it.batch.index <= index || len(it.batch.events) > 0 && revisionOf(it.batch.events[0]) <= high) {"},
 	{Name: "side-stream-without-lease", Rule: "P19", File: "rangeraft/closing.go",
-		Old: "\tif !r.s.opts.DisableLeaderLease && !r.lease.Valid(r.s.opts.Now()) {\n" +
-			"\t\tr.proveAndClose()\n" +
-			"\t\treturn\n" +
+		Test: "rangeraft.TestNoIdleClosingWithoutAQuorum_P5",
+		Old: "\tif until <= time.Duration(c.s.opts.Now()) {\n" +
+			"\t\treturn false\n" +
 			"\t}\n",
 		New: ""},
 	{Name: "registration-after-revoke", Rule: "P37", File: "rangeraft/evaluator/registration.go",
