@@ -178,17 +178,24 @@ func (r *Replica) doLease(ctx context.Context, op *pontoonpb.RangeOp, l *pontoon
 	default:
 		return r.run(ctx, newRequest(op))
 	}
-	if e := r.prove(ctx, proto.SpanOf(op.Span)); e != nil {
-		return &pontoonpb.RangeReply{Error: e}
-	}
 	if r.s.opts.Lessor == nil {
 		return refusal(unavailable("leases are not served here"))
 	}
-	reply, err := r.s.opts.Lessor.Serve(ctx, r.id, l)
-	if err != nil {
-		return refusal(err)
+	for again := false; ; again = true {
+		reply, err := r.s.opts.Lessor.Serve(ctx, r.id, l)
+		// Afterwards: the answer has a number, and another leader may have revoked
+		// the lease at or below it before this one heard of it (P5).
+		if e := r.prove(ctx, proto.SpanOf(op.Span)); e != nil {
+			return &pontoonpb.RangeReply{Error: e}
+		}
+		switch {
+		case err == nil:
+			return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Lease{Lease: reply}}
+		case again || !proto.HasCode(err, pontoonpb.RangeErrorCode_NOT_LEADER):
+			return refusal(err)
+		}
+		// It leads by now, and has told the lessor (P1).
 	}
-	return &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Lease{Lease: reply}}
 }
 
 func (r *Replica) doCompact(ctx context.Context, op *pontoonpb.RangeOp, c *pontoonpb.CompactOp) *pontoonpb.RangeReply {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pontoon-kv/pontoon/proto"
 	"github.com/pontoon-kv/pontoon/proto/pontoonpb"
@@ -15,6 +16,8 @@ import (
 
 // lessorLog is a lessor that writes down what it is told.
 type lessorLog struct {
+	serve func() (*pontoonpb.LeaseReply, error)
+
 	mu    sync.Mutex
 	calls []string
 }
@@ -46,7 +49,68 @@ func (l *lessorLog) BeginRevoke(id proto.LeaseID, term, _ uint64) error {
 }
 
 func (l *lessorLog) Serve(context.Context, proto.RangeID, *pontoonpb.LeaseOp) (*pontoonpb.LeaseReply, error) {
-	return nil, errors.New("not here")
+	if l.serve == nil {
+		return nil, errors.New("not here")
+	}
+	return l.serve()
+}
+
+func ttlOp(key string) *pontoonpb.RangeOp {
+	return &pontoonpb.RangeOp{RangeId: uint64(proto.UserRange), Span: keys.Point([]byte("\x03" + key)).Wire(),
+		Op: &pontoonpb.RangeOp_Lease{Lease: &pontoonpb.LeaseOp{Kind: pontoonpb.LeaseOpKind_LEASE_TTL, Id: 1}}}
+}
+
+// P5: what a lessor answers counts only if this was the leader after it had looked.
+func TestALeaseAnswerIsProvedAfterwards_P5(t *testing.T) {
+	var log lessorLog
+	c := newCluster(t, 3, func(o *Options) { o.Lessor = &log })
+	c.put("a", "1")
+	old := c.leader(proto.UserRange)
+	log.serve = func() (*pontoonpb.LeaseReply, error) { return &pontoonpb.LeaseReply{TtlSeconds: 7}, nil }
+	if reply := old.store.Do(ctxFor(t, 10*time.Second), ttlOp("a")); reply.GetLease().GetTtlSeconds() != 7 {
+		t.Fatal(reply)
+	}
+	log.serve = func() (*pontoonpb.LeaseReply, error) {
+		c.isolate(old.id, true)
+		c.wait("another leader", func() bool {
+			for _, nd := range c.nodes {
+				if nd != old && nd.store.replica(proto.UserRange).servingTerm.Load() > 0 {
+					return true
+				}
+			}
+			return false
+		})
+		return &pontoonpb.LeaseReply{TtlSeconds: 7}, nil
+	}
+	if reply := old.store.Do(ctxFor(t, 2*time.Second), ttlOp("a")); reply.Error == nil {
+		t.Fatalf("who was leader answers %v", reply)
+	}
+}
+
+// P15: while the fate of a split is open nothing of its right side is served,
+// answers of a lessor neither.
+func TestNoLeaseAnswerForWhatSplitsOff_P15(t *testing.T) {
+	var log lessorLog
+	log.serve = func() (*pontoonpb.LeaseReply, error) { return &pontoonpb.LeaseReply{TtlSeconds: 7}, nil }
+	c := newCluster(t, 3, func(o *Options) { o.Lessor = &log })
+	c.put("a", "1")
+	l := c.leader(proto.UserRange)
+	r := l.store.replica(proto.UserRange)
+	c.isolate(l.id, true) // its lease goes on for a while, but nothing is committed
+	op := splitOp(c, "m", 10)
+	op.RangeId = uint64(proto.UserRange)
+	go l.store.Do(ctxFor(t, 10*time.Second), op)
+	c.wait("the split is proposed", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.ev != nil && r.ev.SplitsOff(proto.SpanOf(ttlOp("z").Span))
+	})
+	if e := l.store.Do(ctxFor(t, 10*time.Second), ttlOp("z")).Error; e.GetCode() != pontoonpb.RangeErrorCode_NOT_PROPOSED {
+		t.Errorf("right of the split: %v", e)
+	}
+	if reply := l.store.Do(ctxFor(t, 10*time.Second), ttlOp("a")); reply.Error.GetCode() == pontoonpb.RangeErrorCode_NOT_PROPOSED {
+		t.Errorf("left of the split: %v", reply)
+	}
 }
 
 func grantOp(id proto.LeaseID) *pontoonpb.RangeOp {

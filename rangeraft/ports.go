@@ -63,8 +63,9 @@ type Lessor interface {
 	BeginRevoke(lease proto.LeaseID, expireTerm, expireRenewals uint64) error
 	// EndRevoke tells the outcome.
 	EndRevoke(lease proto.LeaseID, revoked bool)
-	// Serve answers keepalive, time to live and list. The leader lease was
-	// checked after the operation arrived. It may block.
+	// Serve answers keepalive, time to live and list, as far as it knows: the
+	// leader lease is checked before the answer leaves. NOT_LEADER: nothing was
+	// gained, or it was lost. It may block.
 	Serve(ctx context.Context, id proto.RangeID, op *pontoonpb.LeaseOp) (*pontoonpb.LeaseReply, error)
 }
 

@@ -210,12 +210,12 @@ func (partView) Seen() int64 { return 0 }
 // readUnderLocks fills a lock's reads and lease keys from the latest applied
 // state, which the locks keep as it is (P35, P37).
 func (r *Replica) readUnderLocks(op *pontoonpb.RangeOp, lock *pontoonpb.LockOp, out *pontoonpb.LockReply) error {
-	v, err := r.open()
+	span := proto.SpanOf(op.Span)
+	v, err := r.openOver(span)
 	if err != nil {
 		return err
 	}
 	defer v.close()
-	span := proto.SpanOf(op.Span)
 	out.CompactFloor = int64(v.floor)
 	for _, req := range lock.Reads {
 		rev := proto.Revision(req.Revision)
@@ -295,7 +295,7 @@ func (r *Replica) doSysRead(ctx context.Context, op *pontoonpb.RangeOp, sys *pon
 	if e := r.prove(ctx, span); e != nil {
 		return &pontoonpb.RangeReply{Error: e}
 	}
-	v, err := r.open()
+	v, err := r.openOver(span)
 	if err != nil {
 		return refusal(err)
 	}

@@ -74,6 +74,8 @@ func (r *Replica) begin(q *request) {
 		q.refuse(proto.Mismatch(r.s.known(q.span)...)) // P21
 	case q.noGate && !q.span.Empty() && r.ev.Frozen():
 		q.refuse(evaluator.ErrFrozen()) // P46
+	case q.noGate && !q.span.Empty() && r.ev.SplitsOff(q.span):
+		q.refuse(evaluator.ErrSplitting()) // P15
 	case q.noGate:
 		r.load.countRead(q.span)
 		r.confirm(q.admitted)

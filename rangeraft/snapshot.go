@@ -361,8 +361,10 @@ func (r *Replica) snapshotApplied() {
 	}
 	r.state0.close()
 	r.s.closing.forget(r.id)
-	r.publish()
+	// Before the new position shows: a side stream that closes at it meanwhile would
+	// tell feeds so that miss the entries which the snapshot stands for.
 	r.hub.Reset(proto.SpanOf(d.Span), d.Generation, r.state.Closed,
 		proto.Errorf(pontoonpb.RangeErrorCode_UNAVAILABLE, "a raft snapshot replaced the replica"))
+	r.publish()
 	r.log.Info("raft snapshot applied", slog.Uint64("index", uint64(r.state.Index)))
 }

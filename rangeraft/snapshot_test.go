@@ -3,6 +3,8 @@ package rangeraft
 import (
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,10 +39,30 @@ func TestLaggingReplicaTakesSnapshot_P47(t *testing.T) {
 		first, _ := c.leader(3).engine.Log(3).FirstIndex()
 		return proto.Index(first) > lagging.store.replica(3).published.Load().index+1
 	})
+	// A feed that is open while the snapshot's position shows would be told that it
+	// is closed there, without the changes that the snapshot stands for.
+	r := lagging.store.replica(3)
+	behind := r.published.Load().index
+	var misled atomic.Bool
+	var watching sync.WaitGroup
+	for range 8 { // many, so that the hub's reset has to wait for its turn
+		watching.Go(func() {
+			for shows := false; !shows; {
+				shows = r.published.Load().index > behind
+				if r.hub.Subscribers() > 0 && shows {
+					misled.Store(true)
+				}
+			}
+		})
+	}
 	c.isolate(lagging.id, false)
 	c.wait("caught up", func() bool {
-		return lagging.store.replica(3).published.Load().index >= c.leader(3).store.replica(3).published.Load().index
+		return r.published.Load().index >= c.leader(3).store.replica(3).published.Load().index
 	})
+	watching.Wait()
+	if misled.Load() {
+		t.Fatal("a feed is open while the position of a raft snapshot shows")
+	}
 	for {
 		m, err := feed.Recv(ctxFor(t, 10*time.Second))
 		if err != nil {

@@ -291,19 +291,19 @@ func (s *Store) Statuses() []*pontoonpb.RangeStatus {
 // Closed returns the lowest closed revision of the local replicas over the
 // span, and whether they cover it.
 func (s *Store) Closed(span proto.Span) (proto.Revision, bool) {
-	at, lowest := span.Start, proto.Revision(0)
+	at, lowest := span.Start, proto.Revision(-1)
 	for _, d := range s.known(span) {
 		r := s.replica(proto.RangeID(d.RangeId))
 		if r == nil || !proto.SpanOf(d.Span).Contains(at) {
 			return 0, false
 		}
 		c := r.closed()
-		if lowest == 0 || c < lowest {
+		if lowest < 0 || c < lowest {
 			lowest = c
 		}
 		at = d.Span.End
 	}
-	return lowest, bytes.Compare(at, span.End) >= 0 && lowest > 0
+	return max(lowest, 0), bytes.Compare(at, span.End) >= 0 && lowest > 0
 }
 
 // PushClosed makes the leaders on all nodes close their idle ranges at rev

@@ -1,7 +1,6 @@
 package evaluator
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -83,7 +82,7 @@ func (e *Evaluator) readReady(w *waitingRead) bool {
 // mayShowIn: the batch writes at or below the read's revision, or it splits off
 // what is read: until its fate is known nothing of that is served (P15).
 func (b *batch) mayShowIn(w *waitingRead) bool {
-	return b.lowest > 0 && b.lowest <= w.rev || b.split != nil && bytes.Compare(b.split.Key, w.span.End) < 0
+	return b.lowest > 0 && b.lowest <= w.rev || b.splitsOff(w.span)
 }
 
 // blocks reports whether the lock, or what is left of it, is still held

@@ -52,6 +52,23 @@ func (e *Evaluator) evalSplit(b *batch, op *pontoonpb.SplitOp) (*member, error) 
 	}, nil
 }
 
+// SplitsOff reports whether a split is under way that takes some of span away. Until
+// its fate is applied nothing of that is served: where this replica's log is slow
+// the right side may have another leader already (P15).
+func (e *Evaluator) SplitsOff(span proto.Span) bool {
+	return slices.ContainsFunc(e.inflight, func(b *batch) bool { return b.splitsOff(span) })
+}
+
+func (b *batch) splitsOff(span proto.Span) bool {
+	return b.split != nil && bytes.Compare(b.split.Key, span.End) < 0
+}
+
+// ErrSplitting refuses what a split under way may take away. Nothing was proposed,
+// so that the caller may send it again.
+func ErrSplitting() *proto.RangeError {
+	return proto.Errorf(pontoonpb.RangeErrorCode_NOT_PROPOSED, "range is being split")
+}
+
 // part is the lock on a part of its span.
 func (h *held) part(span proto.Span) *held {
 	return &held{
