@@ -483,6 +483,19 @@ func (c *cluster) leader(id proto.RangeID) *testNode {
 	return found
 }
 
+// succeeded waits for a leader of the user range that is another than old.
+func (c *cluster) succeeded(old *testNode) {
+	c.t.Helper()
+	c.wait("another leader", func() bool {
+		for _, nd := range c.nodes {
+			if nd != old && nd.store.replica(proto.UserRange).servingTerm.Load() > 0 {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 func (c *cluster) wait(what string, cond func() bool) {
 	c.t.Helper()
 	c.waitOr(what, cond, func() string { return "" })

@@ -131,14 +131,7 @@ func TestNoIdleClosingWithoutAQuorum_P5(t *testing.T) {
 		old.store.PushClosed(rev + 100 + beyond)
 		c.wait("the number rises", func() bool { return old.store.closing.newest() >= rev+100+beyond })
 	}
-	c.wait("another leader", func() bool {
-		for _, nd := range c.nodes {
-			if nd != old && nd.store.replica(proto.UserRange).servingTerm.Load() > 0 {
-				return true
-			}
-		}
-		return false
-	})
+	c.succeeded(old)
 	if at := r.closed(); at > rev+99 {
 		t.Fatalf("closed at %d without a quorum that heard of it", at)
 	}
@@ -182,14 +175,7 @@ func TestNothingWrittenBelowClosed_P19(t *testing.T) {
 		if i%20 == 10 {
 			old := c.leader(3)
 			c.isolate(old.id, true)
-			c.wait("another leader", func() bool {
-				for _, nd := range c.nodes {
-					if nd != old && nd.store.replica(3).servingTerm.Load() > 0 {
-						return true
-					}
-				}
-				return false
-			})
+			c.succeeded(old)
 			defer c.isolate(old.id, false)
 			c.isolate(old.id, false)
 		}
