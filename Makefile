@@ -134,7 +134,8 @@ fuzz: ## every fuzz target for so long, one after the other; what fails stays as
 
 # The database is a module: it comes from where all modules come from, and of a version what passed goes on to pass.
 .PHONY: vuln
-vuln: ## known vulnerabilities in what is called, the Go that builds included: VULNDB=latest for what is known today
+vuln: ## known vulnerabilities in what is called, go.mod's toolchain included: VULNDB=latest for what is known today
+	export GOTOOLCHAIN=$$(sed -n 's/^toolchain //p' go.mod) && \
 	db=$$($(GO) mod download -json golang.org/x/vulndb@$(VULNDB) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) -db "file://$$db/data/osv" $(PKGS)
 
