@@ -17,7 +17,10 @@ var Bugs = []Bug{
 		New: "return leading && confirm != nil"},
 	{Name: "closed-one-high", Rule: "P18", File: "rangeraft/evaluator/closed.go",
 		Old: "c := e.seenNow()",
-		New: "c := e.seenNow() + 1"},
+		New: "c := e.seenNow()\n" +
+			"\tif e.pending != nil || len(e.inflight) > 0 {\n" +
+			"\t\tc++\n" +
+			"\t}"},
 	{Name: "watch-drops-second", Rule: "P17", File: "watchmux/merge/part.go",
 		Old: "\tfor _, c := range ready {\n" +
 			"\t\tp.pendingBytes -= c.size()\n" +
@@ -38,6 +41,13 @@ var Bugs = []Bug{
 			"\t\tif t == enginekey.LeaseIdx {\n" +
 			"\t\t\tcontinue\n" +
 			"\t\t}\n"},
+	{Name: "apply-twice-after-restart", Rule: "P12", File: "storage/batchapply.go",
+		Old: "\tb.change(id).st.applied = *next\n" +
+			"\treturn res, b.setRange(id, enginekey.Applied, appendApplied(nil, next))",
+		New: "\tbehind := b.change(id).st.applied\n" +
+			"\tbehind.LiveKeys = next.LiveKeys\n" +
+			"\tb.change(id).st.applied = *next\n" +
+			"\treturn res, b.setRange(id, enginekey.Applied, appendApplied(nil, &behind))"},
 	// A freeze that does not wait for what is in flight is harmless: that comes
 	// before it in the log.
 	{Name: "merge-loses-write", Rule: "P46", File: "rangeraft/evaluator/evaluate.go",
