@@ -15,7 +15,9 @@ func (r *Replica) doChecksum(ctx context.Context, index proto.Index) *pontoonpb.
 			return reply
 		}
 	}
+	r.mu.Lock() // within a turn an entry may be half applied (P36)
 	v, err := r.open()
+	r.mu.Unlock()
 	if err != nil {
 		return refusal(err)
 	}

@@ -154,6 +154,10 @@ func (r *Replica) doLock(ctx context.Context, op *pontoonpb.RangeOp) *pontoonpb.
 	reply := r.run(ctx, q)
 	if reply.Error == nil && q.lockedReads != nil {
 		if err := r.readUnderLocks(op, q.lockedReads, reply.GetLock()); err != nil {
+			if proto.HasCode(err, pontoonpb.RangeErrorCode_RANGE_MISMATCH) {
+				// Told as it is it would say that nothing was locked.
+				err = proto.Errorf(pontoonpb.RangeErrorCode_AMBIGUOUS, "the range was split under the locks")
+			}
 			return refusal(err)
 		}
 	}

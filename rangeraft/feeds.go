@@ -37,10 +37,13 @@ type feedView struct {
 	r *Replica
 }
 
-// openFeedView takes the view of a scan. What a raft snapshot took away would be
-// missing from it, and closed all the same (P21, P23).
+// openFeedView takes the view of a scan, between two turns: within one an entry may
+// be half applied (P36). What a raft snapshot took away would be missing from it, and
+// closed all the same (P21, P23).
 func (r *Replica) openFeedView(span proto.Span) (feed.View, error) {
+	r.mu.Lock()
 	v, err := r.s.opts.Engine.NewLongView()
+	r.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}

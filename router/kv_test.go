@@ -210,6 +210,36 @@ func TestLargeDelete(t *testing.T) {
 	}
 }
 
+// TestLargeDeleteOverASplit: P36: what became two ranges between lock and commit is
+// told all of the deletion, on both sides.
+func TestLargeDeleteOverASplit(t *testing.T) {
+	c := rangetest.New("c", "e")
+	kv := filled(t, c)
+	for i := range 2400 {
+		if _, err := kv.Put(t.Context(), &pb.PutRequest{Key: fmt.Appendf(nil, "%c%04d", 'a'+byte(i%6), i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var once sync.Once
+	c.Faults = func(op *pontoonpb.RangeOp) rangetest.Fault {
+		if op.GetCommit() != nil {
+			once.Do(func() {
+				c.Split(keys.User([]byte("b"))) // the anchor's
+				c.Split(keys.User([]byte("d")))
+			})
+		}
+		return rangetest.None
+	}
+	resp, err := kv.DeleteRange(t.Context(), &pb.DeleteRangeRequest{Key: []byte("a"), RangeEnd: []byte("f")})
+	if err != nil || resp.Deleted < 2000 {
+		t.Fatalf("%v %v", resp, err)
+	}
+	left, err := kv.Range(t.Context(), &pb.RangeRequest{Key: []byte("a"), RangeEnd: []byte("f"), CountOnly: true})
+	if err != nil || left.Count != 0 {
+		t.Fatalf("%d keys of %d are still there, %v", left.Count, resp.Deleted, err)
+	}
+}
+
 type chunks struct {
 	grpc.ServerStream
 	ctx context.Context

@@ -169,7 +169,8 @@ func (k *Kernel) Renew(now time.Time, id proto.LeaseID) (s Status, outcome Outco
 	if l.revoking > 0 || !now.Before(l.expiry) {
 		return Status{}, Wait, false
 	}
-	checkpointed = l.remaining > 0
+	// By the record: whoever was to clear it at the last renewal may have gone away.
+	checkpointed = l.record.RemainingSeconds > 0
 	l.remaining = 0
 	l.renewals++
 	l.refresh(now, 0)

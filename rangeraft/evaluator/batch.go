@@ -218,7 +218,7 @@ func (e *Evaluator) Dropped(number uint64) {
 func (e *Evaluator) undo(b *batch) {
 	e.overlay.undo(b)
 	for _, h := range b.removed {
-		h.removedBy, h.committed, h.rest = 0, false, nil
+		h.removedBy, h.committed = 0, false
 	}
 	for _, h := range b.added {
 		e.dropLock(h)

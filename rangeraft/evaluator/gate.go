@@ -85,14 +85,8 @@ func (b *batch) mayShowIn(w *waitingRead) bool {
 	return b.lowest > 0 && b.lowest <= w.rev || b.splitsOff(w.span)
 }
 
-// blocks reports whether the lock, or what is left of it, is still held
-// somewhere in span.
-func (h *held) blocks(span proto.Span) bool {
-	if !h.gone {
-		return h.span.Overlaps(span)
-	}
-	return slices.ContainsFunc(h.rest, func(r *held) bool { return r.blocks(span) })
-}
+// blocks reports whether the lock is still held somewhere in span.
+func (h *held) blocks(span proto.Span) bool { return !h.gone && h.span.Overlaps(span) }
 
 // askAnswered: for reads that came while the ask was open its batch counts too,
 // if it was proposed. An ask repeated since gets numbers above them.

@@ -51,7 +51,6 @@ type held struct {
 	revoke    proto.LeaseID // begun with the lessor
 	askAt     time.Duration // when to ask its anchor (P32)
 	waiters   []*request
-	rest      []*held // what goes on to be held when it is removed
 }
 
 func (h *held) mode() pontoonpb.LockMode { return h.lock.GetWhat().GetMode() }
@@ -64,6 +63,8 @@ func (h *held) suffix() []byte { return binary.BigEndian.AppendUint32(h.txn.byte
 // holdsClosed: the txn may still write below the lock at a revision above its
 // floor (P30).
 func (h *held) holdsClosed() bool { return h.mode() != pontoonpb.LockMode_LOCK_SHARED }
+
+func (h *held) writes() bool { return h.mode() == pontoonpb.LockMode_LOCK_WRITE }
 
 // covers reports whether the lock lets its txn write the effect at rev (P31).
 func (h *held) covers(span proto.Span, rev int64) bool {

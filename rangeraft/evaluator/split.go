@@ -11,7 +11,9 @@ import (
 
 // evalSplit proposes a split, alone and over a drained range (P15). Its entry
 // also cuts what lies across the key: locks keep their floor on both sides
-// (P35), registrations are clipped (P38).
+// (P35), registrations are clipped (P38). A write lock over the key is waited for: a
+// deletion of its span is one effect, whose subs would begin anew on the other side
+// of a cut (P17, P36).
 func (e *Evaluator) evalSplit(b *batch, op *pontoonpb.SplitOp) (*member, error) {
 	if bytes.Equal(op.Key, e.span.Start) {
 		return nil, refusef("the key starts a range already")
@@ -28,6 +30,10 @@ func (e *Evaluator) evalSplit(b *batch, op *pontoonpb.SplitOp) (*member, error) 
 	if Joint(e.desc) {
 		return nil, refusef("a change of the replicas is under way")
 	}
+	across := e.locksAcross(op.Key)
+	if i := slices.IndexFunc(across, (*held).writes); i >= 0 {
+		return nil, &errLocked{across[i]}
+	}
 	if !e.drained(b) {
 		return nil, errDrain
 	}
@@ -35,14 +41,11 @@ func (e *Evaluator) evalSplit(b *batch, op *pontoonpb.SplitOp) (*member, error) 
 	if err != nil {
 		return nil, err
 	}
-	e.locks.overlapping(proto.Span{Start: op.Key, End: keys.Next(op.Key)}, func(h *held) bool {
-		if bytes.Compare(h.span.Start, op.Key) < 0 {
-			effects = append(effects,
-				lockRecord(h.part(proto.Span{Start: h.span.Start, End: op.Key})),
-				lockRecord(h.part(proto.Span{Start: op.Key, End: h.span.End})))
-		}
-		return true
-	})
+	for _, h := range across {
+		effects = append(effects,
+			lockRecord(h.part(proto.Span{Start: h.span.Start, End: op.Key})),
+			lockRecord(h.part(proto.Span{Start: op.Key, End: h.span.End})))
+	}
 	e.write(b, effects...)
 	b.alone = true
 	b.split = &pontoonpb.Split{Key: op.Key, RightRangeId: op.RightRangeId}
@@ -50,6 +53,17 @@ func (e *Evaluator) evalSplit(b *batch, op *pontoonpb.SplitOp) (*member, error) 
 		mutates: true,
 		reply:   &pontoonpb.RangeReply{Reply: &pontoonpb.RangeReply_Split{Split: &pontoonpb.SplitReply{}}},
 	}, nil
+}
+
+// locksAcross returns the locks that a border at key would cut.
+func (e *Evaluator) locksAcross(key []byte) (across []*held) {
+	e.locks.overlapping(keys.Point(key), func(h *held) bool {
+		if bytes.Compare(h.span.Start, key) < 0 {
+			across = append(across, h)
+		}
+		return true
+	})
+	return across
 }
 
 // SplitsOff reports whether a split is under way that takes some of span away. Until

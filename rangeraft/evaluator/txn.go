@@ -2,6 +2,7 @@ package evaluator
 
 import (
 	"fmt"
+	"slices"
 
 	gproto "google.golang.org/protobuf/proto"
 
@@ -68,7 +69,7 @@ func (e *Evaluator) evalCommit(b *batch, op *pontoonpb.CommitOp) (*member, error
 		Txn: op.Txn, State: pontoonpb.TxnState_TXN_COMMITTED, Revision: rev,
 		Effects: stamped(op.Effects, rev), Participants: op.Participants,
 	}
-	own, alone := e.ownEffects(commit.Effects, e.span, nil, 0)
+	own, alone := e.ownEffects(commit.Effects, nil, 0)
 	if err := e.freeEffects(txn, own); err != nil {
 		return nil, err
 	}
@@ -118,27 +119,29 @@ func isUser(f *pontoonpb.Effect) bool {
 	return false
 }
 
-// ownEffects returns the part of a txn's effects that falls into within. With
-// locks given, an effect on user keys counts only under one of them that lets
-// the txn write at rev (P31). alone: there is a span deletion.
-func (e *Evaluator) ownEffects(effects []*pontoonpb.Effect, within proto.Span, locks []*held, rev int64) (own []*pontoonpb.Effect, alone bool) {
+// ownEffects returns the part of a txn's effects that falls into the range. With
+// locks given, an effect counts only under one of them, and on user keys only if
+// that lets the txn write at rev (P31). alone: there is a span deletion.
+func (e *Evaluator) ownEffects(effects []*pontoonpb.Effect, locks []*held, rev int64) (own []*pontoonpb.Effect, alone bool) {
 	for _, f := range effects {
 		switch {
 		case f.Kind == pontoonpb.EffectKind_EFFECT_DELETE_SPAN:
-			span := effectSpan(f).Intersect(within)
+			span := effectSpan(f).Intersect(e.span)
 			if span.Empty() || locks != nil && !covered(locks, span, rev) {
 				continue
 			}
 			f = clone(f)
 			f.Key, f.End = span.Start, span.End
 			alone = true
-		case !within.Contains(f.Key):
+		case !e.span.Contains(f.Key):
 			continue
 		case isUser(f):
 			if locks != nil && !covered(locks, keys.Point(f.Key), rev) {
 				continue
 			}
 		case f.Space != pontoonpb.Space_SPACE_SYS:
+			continue
+		case locks != nil && !slices.ContainsFunc(locks, func(h *held) bool { return h.span.Contains(f.Key) }):
 			continue
 		}
 		own = append(own, f)
@@ -187,8 +190,10 @@ func (e *Evaluator) evalAbort(b *batch, op *pontoonpb.AbortOp) (*member, error) 
 	return m, nil
 }
 
-// evalResolve removes the txn's locks in within and, if it committed, writes
-// the effects that fall under them (P31). Without a lock nothing is done.
+// evalResolve removes the txn's locks that reach into within and, if it
+// committed, writes the effects that fall under them (P31). A lock goes as a
+// whole: who asks may know borders that are gone, and the effects of one lock
+// number their subs in one go (P17). Without a lock nothing is done.
 func (e *Evaluator) evalResolve(b *batch, within proto.Span, op *pontoonpb.ResolveOp) (*member, error) {
 	if within.Empty() {
 		return nil, refusef("resolve of an empty span")
@@ -204,7 +209,7 @@ func (e *Evaluator) evalResolve(b *batch, within proto.Span, op *pontoonpb.Resol
 		return m, nil
 	}
 	if op.Commit {
-		own, alone := e.ownEffects(stamped(op.Effects, op.Revision), within, locks, op.Revision)
+		own, alone := e.ownEffects(stamped(op.Effects, op.Revision), locks, op.Revision)
 		if alone && !e.drained(b) {
 			return nil, errDrain
 		}
@@ -212,28 +217,8 @@ func (e *Evaluator) evalResolve(b *batch, within proto.Span, op *pontoonpb.Resol
 		e.write(b, own...)
 	}
 	e.releaseAll(b, locks, op.Commit)
-	for _, h := range locks {
-		e.keepOutside(b, h, within)
-	}
 	m.mutates = true
 	return m, nil
-}
-
-// keepOutside goes on holding, with the same floor, what a released lock held
-// outside of within: the effects there are still to come.
-func (e *Evaluator) keepOutside(b *batch, h *held, within proto.Span) {
-	for _, side := range []proto.Span{
-		h.span.Intersect(proto.Span{Start: h.span.Start, End: within.Start}),
-		h.span.Intersect(proto.Span{Start: within.End, End: h.span.End}),
-	} {
-		if side.Empty() {
-			continue
-		}
-		rest := h.part(side)
-		rest.ordinal, rest.addedBy = e.locks.nextOrdinal(h.txn), b.id
-		h.rest = append(h.rest, rest)
-		e.hold(b, rest)
-	}
 }
 
 // evalForget drops a commit record.

@@ -277,10 +277,10 @@ func TestP15SplitDropped(t *testing.T) {
 	}
 }
 
-// P35, P38: a split cuts locks and registrations in two; floors stay.
+// P35: a split cuts locks in two; floors stay.
 func TestP35SplitCutsLocks(t *testing.T) {
 	r := userRig(t)
-	r.do(lockAs(1, false, lockSpan(pontoonpb.LockMode_LOCK_WRITE, spanOf("c", "x")), write("d"), write("y")))
+	r.do(lockAs(1, false, lockSpan(pontoonpb.LockMode_LOCK_SHARED, spanOf("c", "x")), write("d"), write("l"), write("y")))
 	r.do(put("b", "1"))
 	blocked := r.submit(put("d", "1"), put("y", "1"))
 	r.do(split("m"))
@@ -291,10 +291,10 @@ func TestP35SplitCutsLocks(t *testing.T) {
 		s := proto.SpanOf(l.What.Span)
 		got[string(s.Start[1:])] = string(s.End[1:])
 	}
-	equal(t, "locks", len(got), 4)
+	equal(t, "locks", len(got), 5)
 	equal(t, "left part", got["c"], "m")
 	equal(t, "right part", got["m"], "x")
-	equal(t, "left read", r.ev.AdmitRead(100, point("e"), 11, nil), false)
+	equal(t, "left read", r.ev.AdmitRead(100, point("l"), 11, nil), false)
 	r.do(resolve2(1, spanOf("a", "m"), 20, putEffect("l", "t"), putEffect("p", "t")))
 	r.code(blocked, none)
 	equal(t, "l", r.get("l"), "t")
@@ -354,25 +354,52 @@ func TestP41Floor(t *testing.T) {
 	equal(t, "entries", len(r.log), 0)
 }
 
-// P31, P35: resolving a part of a lock leaves the rest locked, for writes, reads
-// and closed alike.
+// P31, P36: who resolves may know borders that are gone. A lock goes as a whole with
+// all that stands under it, once, and what lies under other locks stays.
 func TestP31ResolveOfAPart(t *testing.T) {
 	r := userRig(t)
-	r.do(lockAs(1, false, lockSpan(pontoonpb.LockMode_LOCK_WRITE, spanOf("c", "x"))))
-	equal(t, "all", r.ev.AdmitRead(100, spanOf("a", "z"), 12, nil), false)
-	equal(t, "resolved part", r.ev.AdmitRead(101, point("n"), 12, nil), false)
-	blocked := r.submit(put("d", "1"), put("n", "1"), put("w", "1"))
-	r.next = 13
-	r.do(resolve2(1, spanOf("m", "o"), 12, putEffect("n", "t"), putEffect("d", "t")))
-	r.ready(101)
-	r.waits(100)
-	r.unanswered(blocked, blocked+2)
-	equal(t, "locks", len(r.m.locks()), 2)
-	equal(t, "closed", r.m.closed, 10)
-	r.do(resolve2(1, spanOf("a", "m"), 12, putEffect("d", "t")))
-	r.do(resolve2(1, spanOf("o", "z"), 12))
+	for _, k := range []string{"c", "d", "n", "o", "w"} {
+		r.do(put(k, "1"))
+	}
+	floor := int64(r.next) - 1
+	r.do(lockAs(1, false, lockSpan(pontoonpb.LockMode_LOCK_WRITE, spanOf("c", "x")), write("y")))
+	equal(t, "all", r.ev.AdmitRead(100, spanOf("a", "x"), proto.Revision(floor+2), nil), false)
+	blocked := r.submit(put("w", "2"), put("y", "2"))
+	rev := floor + 1
+	r.next = proto.Revision(rev + 1)
+	deletion := &pontoonpb.Effect{Kind: pontoonpb.EffectKind_EFFECT_DELETE_SPAN, Key: user("c"), End: user("x")}
+	r.do(resolve2(1, spanOf("m", "o"), rev, deletion, putEffect("y", "t")))
 	r.ready(100)
 	r.code(blocked, none)
-	r.code(blocked+2, none)
+	r.unanswered(blocked + 1)
+	equal(t, "locks", len(r.m.locks()), 1)
+	for _, k := range []string{"c", "d", "n", "o"} {
+		equal(t, k, r.get(k), "")
+	}
+	equal(t, "w", r.get("w"), "2")
+	r.do(resolve2(1, spanOf("a", "m"), rev, deletion, putEffect("y", "t")))
+	equal(t, "w after a repeat", r.get("w"), "2")
+	equal(t, "y", r.get("y"), "")
+	r.do(resolve2(1, spanOf("x", "z"), rev, deletion, putEffect("y", "t")))
+	r.code(blocked+1, none)
 	equal(t, "locks", len(r.m.locks()), 0)
+}
+
+// P17, P36: a split waits for a write lock over its key: each side of a deletion
+// would number its subs from the same one on.
+func TestP36SplitWaitsForDeletion(t *testing.T) {
+	r := userRig(t)
+	r.do(lockAs(1, false, lockSpan(pontoonpb.LockMode_LOCK_WRITE, spanOf("c", "x"))))
+	id := r.submit(split("m"))
+	r.unanswered(id)
+	beside := r.submit(put("y", "1"))
+	r.settle()
+	r.code(beside, none)
+	r.unanswered(id)
+	r.do(resolve2(1, spanOf("a", "z"), int64(r.next), &pontoonpb.Effect{Kind: pontoonpb.EffectKind_EFFECT_DELETE_SPAN, Key: user("c"), End: user("x")}))
+	r.settle()
+	r.code(id, none)
+	r.do(put("d", "1"))
+	id = r.submit(put("n", "1"))
+	r.code(id, pontoonpb.RangeErrorCode_RANGE_MISMATCH)
 }

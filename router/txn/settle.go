@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/pontoon-kv/pontoon/proto"
@@ -109,8 +110,9 @@ func (c *Coordinator) resolveAll(ctx context.Context, gs []*group, fate *pontoon
 	return failed
 }
 
-// resolve tells a group's range, or the ranges that it became, each with the
-// effects that fall into it.
+// resolve tells a group's range, or the ranges that it became, each with all
+// effects under the group's locks there: a range gives up a lock as a whole,
+// however little of it was asked for.
 func (c *Coordinator) resolve(ctx context.Context, g *group, fate *pontoonpb.ResolveOp) error {
 	for todo := []proto.Span{g.hull}; len(todo) > 0; {
 		span := todo[0]
@@ -121,12 +123,13 @@ func (c *Coordinator) resolve(ctx context.Context, g *group, fate *pontoonpb.Res
 		todo = todo[1:]
 		for _, d := range descs {
 			piece := proto.SpanOf(d.Span).Intersect(span)
-			if !g.locksIn(piece) {
+			locked := g.locksIn(piece)
+			if len(locked) == 0 {
 				continue
 			}
 			op := &pontoonpb.ResolveOp{Txn: fate.Txn, Commit: fate.Commit, Revision: fate.Revision}
 			for _, e := range fate.Effects {
-				if piece.Contains(e.Key) {
+				if slices.ContainsFunc(locked, func(l proto.Span) bool { return l.Contains(e.Key) }) {
 					op.Effects = append(op.Effects, e)
 				}
 			}
@@ -144,13 +147,15 @@ func (c *Coordinator) resolve(ctx context.Context, g *group, fate *pontoonpb.Res
 	return nil
 }
 
-func (g *group) locksIn(span proto.Span) bool {
+// locksIn returns what the group locked that reaches into span.
+func (g *group) locksIn(span proto.Span) []proto.Span {
+	var in []proto.Span
 	for _, l := range g.locks {
-		if span.Overlaps(proto.SpanOf(l.Span)) {
-			return true
+		if s := proto.SpanOf(l.Span); span.Overlaps(s) {
+			in = append(in, s)
 		}
 	}
-	return false
+	return in
 }
 
 // pause waits up to d, with jitter, or until ctx ends.

@@ -164,6 +164,9 @@ func (m *Mux) AskProgress(g *Group, now proto.Revision) bool {
 // TickProgress is the periodic tick at the revision now: watchers that asked
 // for notices and saw no event since the last tick get one.
 func (m *Mux) TickProgress(g *Group, now proto.Revision) {
+	if !m.Room(g) {
+		return // a client that does not read wants no more of them
+	}
 	ws := make([]*Watcher, 0, len(g.watchers))
 	for _, w := range g.watchers {
 		if !w.Spec.Progress || w.dead {

@@ -304,3 +304,28 @@ func TestJoinedPartRemembersWhatBothDid_I2(t *testing.T) {
 		t.Fatalf("needs %v", needs)
 	}
 }
+
+// I2: what a joined part forgets first may be older than what one of the two had
+// forgotten before.
+func TestJoinedPartForgetsNoFurtherBack_I2(t *testing.T) {
+	m, ps := gateway(Limits{RecentBytes: 1000}, "m")
+	large := changes(16, "a")
+	large[0].Event.Kv.Value = bytes.Repeat([]byte("x"), 700)
+	for rev := int64(11); rev <= 15; rev++ {
+		m.Deliver(ps[1], changes(proto.Revision(rev), "x"))
+	}
+	m.Deliver(ps[0], large)
+	m.Deliver(ps[0], changes(17, "b")) // together too much: forgets 16
+	closeAt(m, ps[0], 20)
+	closeAt(m, ps[1], 20)
+	j := m.JoinParts(ps[0], ps[1])
+	m.Deliver(j, changes(21, "b")) // forgets 11 to 15
+	closeAt(m, j, 21)
+	w, err := m.Create(m.NewGroup(), Spec{Key: []byte("a"), End: []byte("m"), Start: 16}, 21)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if needs, ok := m.Join(w, 21); !ok || len(needs) != 1 || needs[0].From != 16 {
+		t.Fatalf("needs %v", needs)
+	}
+}

@@ -73,7 +73,7 @@ func (p *Part) remember(cs []*Change, limit int) {
 	n := 0
 	for p.recentBytes > limit/2 && n < len(p.recent) {
 		p.recentBytes -= p.recent[n].size()
-		p.recentBase = p.recent[n].Rev
+		p.recentBase = max(p.recentBase, p.recent[n].Rev) // after a join it may be above what one side has kept
 		n++
 	}
 	p.recent = append([]*Change(nil), p.recent[n:]...)
