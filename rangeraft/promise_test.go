@@ -157,3 +157,38 @@ func TestRightSideGetsNoTurnBeforeItsPromise_P3(t *testing.T) {
 		t.Error("a replica that is gone ticks")
 	}
 }
+
+// P3: a replica of the right side without data may have acknowledged its leader's beats
+// before this process started: the one that a split makes then is bound as any.
+func TestRightSideIsBoundByAnEarlierLife_P3(t *testing.T) {
+	now := leaderlease.Nanos(0)
+	s := still(t, false, &now)
+	left := s.replica(3)
+	side := func(id uint64, span proto.Span) *pontoonpb.Descriptor {
+		d := left.desc.Load()
+		return &pontoonpb.Descriptor{RangeId: id, Span: span.Wire(), Generation: 2, NextReplicaId: 4, Replicas: d.Replicas}
+	}
+	at := keys.User([]byte("m"))
+	right := side(18, proto.Span{Start: at, End: keys.UserSpan.End})
+	left.mu.Lock()
+	batch := s.opts.Engine.NewBatch()
+	err := left.createRight(batch, storage.RangeState{
+		Descriptor: right, Truncated: storage.LogMark{Index: firstIndex, Term: firstTerm}, Applied: storage.AppliedState{Index: firstIndex, Term: firstTerm},
+	}, 1)
+	if err == nil {
+		err = batch.Commit(false)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.splitDone(side(3, proto.Span{Start: keys.UserSpan.Start, End: at}), right)
+	left.mu.Unlock()
+	now = now.Add(999 * time.Millisecond)
+	if asked(s.replica(18), vote(raftpb.MsgPreVote, 6, "")) {
+		t.Fatal("voted within an election timeout of a restart")
+	}
+	now = now.Add(time.Millisecond)
+	if !asked(s.replica(18), vote(raftpb.MsgPreVote, 6, "")) {
+		t.Fatal("still mute after the election timeout")
+	}
+}

@@ -118,7 +118,7 @@ func (r *Replica) splitDone(left, right *pontoonpb.Descriptor) {
 		return
 	}
 	self, _ := replicaOn(right, r.s.opts.NodeID)
-	n, err := r.s.newReplica(proto.RangeID(right.RangeId), self, false)
+	n, err := r.s.newReplica(proto.RangeID(right.RangeId), self, !r.s.opts.Fresh) // a replica without data may have promised (P3)
 	if err != nil {
 		r.s.fault("start the right side of a split", err)
 		return
