@@ -35,6 +35,7 @@ INTEGRATION := integration,integration/clientv3,integration/clientv3/concurrency
 FILES    ?=
 FUZZTIME ?= 30s
 GOVULNCHECK ?= v1.9.0
+FIXED_GO := GOTOOLCHAIN=$(shell sed -n 's/^toolchain //p' go.mod)
 VULNDB   ?= v0.0.0-20261105234957-e22db6528018
 
 .PHONY: help
@@ -132,12 +133,16 @@ fuzz: ## every fuzz target for so long, one after the other; what fails stays as
 			echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$p; \
 		done; done
 
-# The database is a module: it comes from where all modules come from, and of a version what passed goes on to pass.
+# Tools and database are modules, of fixed versions: what passed goes on to pass, and nothing else is asked.
 .PHONY: vuln
-vuln: ## known vulnerabilities in what is called, go.mod's toolchain included: VULNDB=latest for what is known today
-	export GOTOOLCHAIN=$$(sed -n 's/^toolchain //p' go.mod) && \
-	db=$$($(GO) mod download -json golang.org/x/vulndb@$(VULNDB) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p') && \
-	$(GO) run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) -db "file://$$db/data/osv" $(PKGS)
+vuln: vuln-tools ## known vulnerabilities in what is called, go.mod's toolchain included: VULNDB=latest for what is known today
+	$(FIXED_GO) bin/govulncheck -db "file://$$($(GO) mod download -json golang.org/x/vulndb@$(VULNDB) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')/data/osv" $(PKGS)
+
+.PHONY: vuln-tools
+vuln-tools:
+	$(FIXED_GO) $(GO) version
+	$(FIXED_GO) GOBIN=$(CURDIR)/bin $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	$(GO) mod download golang.org/x/vulndb@$(VULNDB)
 
 .PHONY: limits
 limits: build ## what no store on this machine can be faster than: echo server, engine alone, syncs
