@@ -32,9 +32,9 @@ var Bugs = []Bug{
 			"\tready = slices.DeleteFunc(ready, func(c *Change) bool { return c.Sub == 1 })\n" +
 			"\treturn ready"},
 	{Name: "split-loses-lock", Rule: "P35", File: "rangeraft/evaluator/split.go",
-		Old: "\t\t\t\tlockRecord(h.part(proto.Span{Start: h.span.Start, End: op.Key})),\n" +
-			"\t\t\t\tlockRecord(h.part(proto.Span{Start: op.Key, End: h.span.End})))",
-		New: "\t\t\t\tlockRecord(h.part(proto.Span{Start: h.span.Start, End: op.Key})))"},
+		Old: "\t\t\tlockRecord(h.part(proto.Span{Start: h.span.Start, End: op.Key})),\n" +
+			"\t\t\tlockRecord(h.part(proto.Span{Start: op.Key, End: h.span.End})))",
+		New: "\t\t\tlockRecord(h.part(proto.Span{Start: h.span.Start, End: op.Key})))"},
 	{Name: "snapshot-without-lease-index", Rule: "P47", File: "storage/export.go",
 		Old: "\tfor _, t := range enginekey.Replicated {\n",
 		New: "\tfor _, t := range enginekey.Replicated {\n" +
