@@ -17,10 +17,7 @@ var Bugs = []Bug{
 		New: "return leading && confirm != nil"},
 	{Name: "closed-one-high", Rule: "P18", File: "rangeraft/evaluator/closed.go",
 		Old: "c := e.seenNow()",
-		New: "c := e.seenNow()\n" +
-			"\tif e.pending != nil || len(e.inflight) > 0 {\n" +
-			"\t\tc++\n" +
-			"\t}"},
+		New: "c := e.seenNow() + 1"},
 	{Name: "watch-drops-second", Rule: "P17", File: "watchmux/merge/part.go",
 		Old: "\tfor _, c := range ready {\n" +
 			"\t\tp.pendingBytes -= c.size()\n" +
@@ -32,6 +29,7 @@ var Bugs = []Bug{
 			"\tready = slices.DeleteFunc(ready, func(c *Change) bool { return c.Sub == 1 })\n" +
 			"\treturn ready"},
 	{Name: "split-loses-lock", Rule: "P35", File: "rangeraft/evaluator/split.go",
+		Test: "rangeraft/evaluator.TestP35SplitCutsLocks",
 		Old: "\t\t\tlockRecord(h.part(proto.Span{Start: h.span.Start, End: op.Key})),\n" +
 			"\t\t\tlockRecord(h.part(proto.Span{Start: op.Key, End: h.span.End})))",
 		New: "\t\t\tlockRecord(h.part(proto.Span{Start: h.span.Start, End: op.Key})))"},
