@@ -232,7 +232,7 @@ func TestCorruptAlarm(t *testing.T) {
 // what etcd refuses.
 func TestMoveLeader(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 3, nil)
+	c := newCluster(t, 3, calm) // an election would burn numbers
 	ctx := within(t, 60*time.Second)
 	byID := map[uint64]*testNode{}
 	var leader uint64
