@@ -176,16 +176,22 @@ func TestStaleCache(t *testing.T) {
 	}
 }
 
-// TestLargeDelete: P36: a large deletion over ranges is one effect for each
-// range; P17: its subs run on over the ranges in key order.
-func TestLargeDelete(t *testing.T) {
-	c := rangetest.New("c", "e")
+// full is filled with so many keys that a deletion goes by spans.
+func full(t *testing.T, c *rangetest.Cluster) *router.KV {
 	kv := filled(t, c)
 	for i := range 2400 {
 		if _, err := kv.Put(t.Context(), &pb.PutRequest{Key: fmt.Appendf(nil, "%c%04d", 'a'+byte(i%6), i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return kv
+}
+
+// TestLargeDelete: P36: a large deletion over ranges is one effect for each
+// range; P17: its subs run on over the ranges in key order.
+func TestLargeDelete(t *testing.T) {
+	c := rangetest.New("c", "e")
+	kv := full(t, c)
 	for _, q := range []struct {
 		key, end string
 		want     int64
@@ -214,12 +220,7 @@ func TestLargeDelete(t *testing.T) {
 // told all of the deletion, on both sides.
 func TestLargeDeleteOverASplit(t *testing.T) {
 	c := rangetest.New("c", "e")
-	kv := filled(t, c)
-	for i := range 2400 {
-		if _, err := kv.Put(t.Context(), &pb.PutRequest{Key: fmt.Appendf(nil, "%c%04d", 'a'+byte(i%6), i)}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	kv := full(t, c)
 	var once sync.Once
 	c.Faults = func(op *pontoonpb.RangeOp) rangetest.Fault {
 		if op.GetCommit() != nil {

@@ -329,3 +329,23 @@ func TestJoinedPartForgetsNoFurtherBack_I2(t *testing.T) {
 		t.Fatalf("needs %v", needs)
 	}
 }
+
+// A client that does not read gets no more notices: what waits for it is bounded.
+func TestNoticesAreBounded(t *testing.T) {
+	m, ps := gateway(Limits{GroupBytes: 1000})
+	g := m.NewGroup()
+	w, err := m.Create(g, Spec{Key: []byte("a"), Progress: true}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := m.Join(w, 10); !ok {
+		t.Fatal("not live")
+	}
+	for i := range int64(1000) {
+		closeAt(m, ps[0], 11+i)
+		m.TickProgress(g, proto.Revision(11+i))
+	}
+	if n := g.Backlog(); n == 0 || n > 2000 {
+		t.Fatalf("%d bytes wait", n)
+	}
+}
