@@ -71,9 +71,12 @@ func loadMembers(ctx context.Context, cfg *config.Config) (*membership.Cluster, 
 		return have, joined, err
 	case cfg.Discovery.Wanted():
 		have, err = discoverCluster(ctx, cfg)
-		return have, founded, err
+	default:
+		have, err = membership.Parse(cfg.InitialCluster, cfg.InitialClusterToken, cfg.Name, own)
 	}
-	have, err = membership.Parse(cfg.InitialCluster, cfg.InitialClusterToken, cfg.Name, own)
+	if err == nil {
+		err = firstTime(ctx, cfg, have)
+	}
 	return have, founded, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/pontoon-kv/pontoon/node/config"
+	"github.com/pontoon-kv/pontoon/node/members"
 	"github.com/pontoon-kv/pontoon/node/membership"
 	"github.com/pontoon-kv/pontoon/node/peers"
 	"github.com/pontoon-kv/pontoon/node/version"
@@ -109,17 +110,46 @@ func joinExisting(ctx context.Context, cfg *config.Config) (*membership.Cluster,
 func greet(ctx context.Context, cfg *config.Config, have *membership.Cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
 	defer cancel()
-	var others []string
-	for _, m := range have.Members {
-		if m.ID != have.Self && !m.Removed {
-			others = append(others, hosts(m.PeerURLs)...)
-		}
-	}
 	req := aboutSelf(cfg)
 	req.ClusterId, req.NodeId = have.ID, uint64(have.Self)
-	reply, _ := askAny(ctx, cfg, others, req)
+	reply, _ := askAny(ctx, cfg, othersOf(have), req)
 	if reply.GetRemoved() {
 		return ErrRemoved
+	}
+	return nil
+}
+
+// othersOf are the addresses of the other members.
+func othersOf(c *membership.Cluster) (addresses []string) {
+	for _, m := range c.Members {
+		if m.ID != c.Self && !m.Removed {
+			addresses = append(addresses, hosts(m.PeerURLs)...)
+		}
+	}
+	return addresses
+}
+
+// firstTime refuses a founder without data that had some: its votes and what it had
+// acknowledged are gone, so that it must not count as the one it was. Only one
+// that has started before said where its clients find it. If nobody says so in time it
+// starts, as in etcd: the others may be starting, too.
+func firstTime(ctx context.Context, cfg *config.Config, c *membership.Cluster) error {
+	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
+	defer cancel()
+	others := othersOf(c)
+	answers, err := askAll(ctx, cfg, others, &pontoonpb.JoinRequest{ClusterId: c.ID})
+	if err != nil {
+		return err
+	}
+	for range others {
+		reply := (<-answers).reply
+		if reply.GetClusterId() != c.ID {
+			continue
+		}
+		if self := members.Find(reply.Nodes, c.Self); self != nil && len(self.ClientUrls) > 0 {
+			return fmt.Errorf("member %x has already been bootstrapped; without its data directory it cannot go on: "+
+				"remove the member, and let a new one join", self.NodeId)
+		}
 	}
 	return nil
 }
@@ -143,21 +173,9 @@ func (r *refusal) Error() string { return r.reason }
 func askAny(ctx context.Context, cfg *config.Config, addresses []string, req *pontoonpb.JoinRequest) (*pontoonpb.JoinReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	_, creds, err := peerSide(cfg)
+	answers, err := askAll(ctx, cfg, addresses, req)
 	if err != nil {
 		return nil, err
-	}
-	dialer := peers.New(peers.Options{Self: proto.NodeID(req.NodeId), Dial: peerDial(creds), Connect: connector(cfg)})
-	type answer struct {
-		reply *pontoonpb.JoinReply
-		err   error
-	}
-	answers := make(chan answer, len(addresses))
-	for _, to := range addresses {
-		go func() {
-			reply, err := askOne(ctx, dialer, to, req)
-			answers <- answer{reply, err}
-		}()
 	}
 	err = errors.New("no address of a member is known")
 	for range addresses {
@@ -171,6 +189,30 @@ func askAny(ctx context.Context, cfg *config.Config, addresses []string, req *po
 		err = a.err
 	}
 	return nil, err
+}
+
+// answer is what became of one request to join.
+type answer struct {
+	reply *pontoonpb.JoinReply
+	err   error
+}
+
+// askAll sends the request to all addresses at once. One answer of each comes, by the
+// end of ctx.
+func askAll(ctx context.Context, cfg *config.Config, addresses []string, req *pontoonpb.JoinRequest) (<-chan answer, error) {
+	_, creds, err := peerSide(cfg)
+	if err != nil {
+		return nil, err
+	}
+	dialer := peers.New(peers.Options{Self: proto.NodeID(req.NodeId), Dial: peerDial(creds), Connect: connector(cfg)})
+	answers := make(chan answer, len(addresses))
+	for _, to := range addresses {
+		go func() {
+			reply, err := askOne(ctx, dialer, to, req)
+			answers <- answer{reply, err}
+		}()
+	}
+	return answers, nil
 }
 
 func askOne(ctx context.Context, dialer *peers.Peers, to string, req *pontoonpb.JoinRequest) (*pontoonpb.JoinReply, error) {

@@ -63,11 +63,15 @@ func (p *peerService) Place(_ context.Context, r *pontoonpb.PlaceRequest) (*pont
 
 // Join serves nodes that have no id yet, or come back. Where one says it is now
 // is believed at once, so that the others find it while the root range cannot
-// be written.
+// be written. A founder without data, which names the cluster and no id, is told at
+// once who is known here: there may be no quorum without it.
 func (p *peerService) Join(ctx context.Context, r *pontoonpb.JoinRequest) (*pontoonpb.JoinReply, error) {
 	n := p.node
 	if r.ClusterId != 0 && r.ClusterId != n.members.ID {
 		return &pontoonpb.JoinReply{ClusterId: n.members.ID, Refused: "this node belongs to another cluster"}, nil
+	}
+	if r.ClusterId != 0 && r.NodeId == 0 {
+		return &pontoonpb.JoinReply{ClusterId: n.members.ID, Nodes: n.roster.Nodes()}, nil
 	}
 	if len(r.PeerUrls) == 0 || r.Name == "" {
 		return nil, status.Error(codes.InvalidArgument, "a node that joins needs a name and peer URLs")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -299,4 +300,42 @@ func TestRefusedStartsHarmNothing(t *testing.T) {
 	if got := nd.put("a", "2"); got != rev+1 {
 		t.Errorf("revision %d after %d", got, rev)
 	}
+}
+
+// A founder that lost its data directory is not the member that it was: what it had
+// acknowledged and voted is gone. The others know it, also without a quorum, and
+// after a restart.
+//
+// Not in parallel: whoever gets no answer in time is not refused.
+func TestFounderWithoutItsDataIsRefused(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	first, second, lost := c.nodes[0], c.nodes[1], c.nodes[2]
+	first.put("a", "1")
+	for _, nd := range []*testNode{first, second} {
+		wait(t, "all to be known as started", func() bool {
+			r, err := pb.NewClusterClient(nd.conn).MemberList(t.Context(), &pb.MemberListRequest{})
+			return err == nil && !slices.ContainsFunc(r.Members, func(m *pb.Member) bool { return len(m.ClientURLs) == 0 })
+		})
+	}
+	refused := func(others string) {
+		t.Helper()
+		if err := os.RemoveAll(lost.cfg.DataDir); err != nil {
+			t.Fatal(err)
+		}
+		n, err := node.Start(t.Context(), lost.cfg)
+		if err == nil {
+			n.Stop(t.Context())
+			t.Fatalf("it started anew beside %s", others)
+		}
+		if !strings.Contains(err.Error(), "has already been bootstrapped") {
+			t.Fatalf("beside %s: %v", others, err)
+		}
+	}
+	lost.kill()
+	refused("two others")
+	second.kill()
+	refused("one other")
+	first.kill()
+	first.start()
+	refused("one other that knows only what it had saved")
 }

@@ -45,7 +45,16 @@ type candidacy struct {
 
 // elect looks whether it is time for votes or a campaign (P3).
 func (r *Replica) elect(now leaderlease.Nanos) {
-	if r.leading || r.gone || r.dormant() || r.desc.Load() == nil {
+	switch {
+	case r.leading || r.gone || r.dormant():
+		return
+	case r.desc.Load() == nil:
+		// It has no data to lead with, but a vote, without which the others may be
+		// no majority: of the right side of a split that it slept through.
+		if r.promise.Free(now) {
+			_ = r.rn.ForgetLeader()
+			r.letVote(now)
+		}
 		return
 	}
 	freeAt := r.promise.Until()

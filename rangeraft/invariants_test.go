@@ -2,6 +2,7 @@ package rangeraft
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -135,11 +136,20 @@ func TestSplitKeepsVotes_P45(t *testing.T) {
 	}
 }
 
-// A vote request makes no replica: only a leader's word does.
-func TestVotesMakeNoReplica(t *testing.T) {
+// P45: a vote request makes a replica without data of a range that is not known here,
+// and none of one that was removed from here.
+func TestVotesMakeReplicas_P45(t *testing.T) {
 	c := newCluster(t, 1, nil)
+	s := c.nodes[1].store
 	m := &raftpb.Message{Type: raftpb.MsgVote.Enum(), From: new(uint64(2)), To: new(uint64(1)), Term: new(uint64(9))}
-	if r := c.nodes[1].store.receiver(2, &pontoonpb.RaftMessage{RangeId: 10, ToReplica: 1}, m); r != nil {
-		t.Fatal("made a replica")
+	b := s.opts.Engine.NewBatch()
+	if err := errors.Join(b.RemoveRange(11, 2), b.Commit(true)); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.receiver(2, &pontoonpb.RaftMessage{RangeId: 11, ToReplica: 1}, m); r != nil {
+		t.Fatal("made a replica that was removed")
+	}
+	if r := s.receiver(2, &pontoonpb.RaftMessage{RangeId: 10, ToReplica: 1}, m); r == nil {
+		t.Fatal("made no replica")
 	}
 }

@@ -192,3 +192,23 @@ func TestRightSideIsBoundByAnEarlierLife_P3(t *testing.T) {
 		t.Fatal("still mute after the election timeout")
 	}
 }
+
+// P3, P45: a replica without data cannot lead, but once its leader is silent for longer
+// than promised its vote is as good as any.
+func TestReplicaWithoutDataVotes_P3(t *testing.T) {
+	now := leaderlease.Nanos(0)
+	r, err := still(t, true, &now).uninitialised(18, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked(r, &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(3)), To: new(uint64(1)),
+		Term: new(uint64(6)), Commit: new(uint64(0)), Context: leaderlease.ID(1).Bytes()})
+	now = now.Add(999 * time.Millisecond)
+	if asked(r, vote(raftpb.MsgPreVote, 7, "")) {
+		t.Fatal("voted right after a heartbeat")
+	}
+	now = now.Add(time.Millisecond)
+	if !asked(r, vote(raftpb.MsgPreVote, 7, "")) {
+		t.Fatal("mute for longer than promised")
+	}
+}

@@ -231,3 +231,38 @@ func TestNodeAsleepDuringSplit_P45(t *testing.T) {
 		t.Fatalf("x99 is %v %v %v", v, ok, err)
 	}
 }
+
+// P45: of the right side of a split the one voter that slept through it has nothing, and
+// cannot be told of it by a leader: there is none without its vote, once another voter is
+// gone for good.
+func TestSleeperVotesForTheRightSide_P45(t *testing.T) {
+	c := newCluster(t, 3, func(o *Options) { o.LogEntries, o.LogEntriesMax = 16, 32 })
+	c.put("a", "1")
+	l := c.leader(3)
+	var others []*testNode
+	for _, nd := range c.nodes {
+		if nd != l {
+			others = append(others, nd)
+		}
+	}
+	asleep, lost := others[0], others[1]
+	c.isolate(asleep.id, true)
+	if _, err := c.do(ctxFor(t, 20*time.Second), splitOp(c, "m", 10)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		c.put(fmt.Sprint("a", i), "left")
+	}
+	c.put("x99", "right")
+	c.wait("its left log leaves the sleeper behind", func() bool {
+		first, err := l.engine.Log(3).FirstIndex()
+		return err == nil && proto.Index(first) > firstIndex+50
+	})
+	lost.stop()
+	l.stop() // so that nothing that it sent as the leader is still under way
+	l.start(false)
+	c.isolate(asleep.id, false)
+	c.put("a", "2")
+	c.put("x", "2")
+	c.mustHave("x99", "right")
+}

@@ -81,14 +81,16 @@ func (w wire) OpenFeed(ctx context.Context, req *pontoonpb.FeedRequest) (transpo
 
 // receiver returns the replica that a message is for, nil to drop it. A
 // message of a leader makes an uninitialised replica of a range that this node
-// knows nothing of, so that a raft snapshot can follow.
+// knows nothing of, so that a raft snapshot can follow. So does one of a candidate:
+// the right side of a split that this node slept through may have no leader
+// without its vote. A node that lost its data does not come this far (package node).
 func (s *Store) receiver(from proto.NodeID, wrapped *pontoonpb.RaftMessage, m *raftpb.Message) *Replica {
 	id, to := proto.RangeID(wrapped.RangeId), proto.ReplicaID(wrapped.ToReplica)
 	s.mu.RLock()
 	r := s.replicas[id]
 	s.mu.RUnlock()
 	if r == nil {
-		if !fromLeader(m) {
+		if !fromLeader(m) && !fromCandidate(m) {
 			return nil
 		}
 		var err error
@@ -137,6 +139,10 @@ func fromLeader(m *raftpb.Message) bool {
 		return true
 	}
 	return false
+}
+
+func fromCandidate(m *raftpb.Message) bool {
+	return m.GetType() == raftpb.MsgVote || m.GetType() == raftpb.MsgPreVote
 }
 
 // uninitialised makes a replica without data; nil if another goroutine has

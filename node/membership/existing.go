@@ -71,13 +71,14 @@ func (c *Cluster) SetMembers(nodes []*pontoonpb.NodeRecord) bool {
 	list := make([]Member, 0, len(nodes))
 	for _, n := range nodes {
 		list = append(list, Member{
-			ID: proto.NodeID(n.NodeId), Name: n.Name, PeerURLs: n.PeerUrls,
+			ID: proto.NodeID(n.NodeId), Name: n.Name, PeerURLs: n.PeerUrls, ClientURLs: n.ClientUrls,
 			Removed: n.State == pontoonpb.NodeState_NODE_REMOVED,
 		})
 	}
 	slices.SortFunc(list, byID)
 	same := slices.EqualFunc(list, c.Members, func(a, b Member) bool {
-		return a.ID == b.ID && a.Name == b.Name && a.Removed == b.Removed && slices.Equal(a.PeerURLs, b.PeerURLs)
+		return a.ID == b.ID && a.Name == b.Name && a.Removed == b.Removed &&
+			slices.Equal(a.PeerURLs, b.PeerURLs) && slices.Equal(a.ClientURLs, b.ClientURLs)
 	})
 	c.Members = list
 	return !same
@@ -88,7 +89,7 @@ func (c *Cluster) SetMembers(nodes []*pontoonpb.NodeRecord) bool {
 func (c *Cluster) Records() []*pontoonpb.NodeRecord {
 	list := make([]*pontoonpb.NodeRecord, len(c.Members))
 	for i, m := range c.Members {
-		list[i] = &pontoonpb.NodeRecord{NodeId: uint64(m.ID), Name: m.Name, PeerUrls: m.PeerURLs}
+		list[i] = &pontoonpb.NodeRecord{NodeId: uint64(m.ID), Name: m.Name, PeerUrls: m.PeerURLs, ClientUrls: m.ClientURLs}
 		if m.Removed {
 			list[i].State = pontoonpb.NodeState_NODE_REMOVED
 		}

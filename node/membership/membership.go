@@ -32,10 +32,11 @@ import (
 
 // Member is one node of the cluster.
 type Member struct {
-	ID       proto.NodeID `json:"id"`
-	Name     string       `json:"name"`
-	PeerURLs []string     `json:"peer_urls"`
-	Removed  bool         `json:"removed,omitempty"`
+	ID         proto.NodeID `json:"id"`
+	Name       string       `json:"name"`
+	PeerURLs   []string     `json:"peer_urls"`
+	ClientURLs []string     `json:"client_urls,omitempty"` // none: it was not seen to start
+	Removed    bool         `json:"removed,omitempty"`
 }
 
 // Cluster is the membership a node starts with. Members are in id order.
