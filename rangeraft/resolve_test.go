@@ -107,3 +107,16 @@ func TestClipToRange_P35(t *testing.T) {
 		t.Fatal("nothing to clip")
 	}
 }
+
+// P21: what is read under a lock that was just taken is read from the range that has the span:
+// a split may be applied between the two.
+func TestReadUnderLocksNeedsTheSpan_P21(t *testing.T) {
+	c := twoRanges(t)
+	op := lockOp(&pontoonpb.TxnID{Node: 9, Boot: 1, Counter: 4}, "a", "x")
+	left := c.leader(3).store.replica(3)
+	c.wait("the split is applied", func() bool { return !proto.SpanOf(left.desc.Load().Span).Covers(proto.SpanOf(op.Span)) })
+	out := &pontoonpb.LockReply{}
+	if err := left.readUnderLocks(op, op.GetLock(), out); !proto.HasCode(err, pontoonpb.RangeErrorCode_RANGE_MISMATCH) {
+		t.Fatalf("read %v: %v", out, err)
+	}
+}

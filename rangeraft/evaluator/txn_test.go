@@ -385,6 +385,32 @@ func TestP31ResolveOfAPart(t *testing.T) {
 	equal(t, "locks", len(r.m.locks()), 0)
 }
 
+// P31: a record of the system that a txn writes counts under the txn's lock only: whoever
+// resolves once more, when the lock is gone, must not write it again.
+func TestP31SystemRecordNeedsALock(t *testing.T) {
+	r := userRig(t)
+	r.do(put("c", "1"))
+	written := func() string {
+		v, err := r.m.Local(pontoonpb.Space_SPACE_SYS, user("y"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(v)
+	}
+	effect := &pontoonpb.Effect{Kind: pontoonpb.EffectKind_EFFECT_LOCAL_PUT, Space: pontoonpb.Space_SPACE_SYS, Key: user("y"), Value: []byte("t")}
+	rev := int64(r.next)
+	r.next++
+	r.do(lockAs(1, false, write("c")))
+	r.do(resolve2(1, spanOf("a", "z"), rev, effect))
+	equal(t, "without a lock over it", written(), "")
+	r.do(lockAs(1, false, write("y")))
+	r.do(resolve2(1, spanOf("a", "z"), rev, effect))
+	equal(t, "with one", written(), "t")
+	effect.Value = []byte("again")
+	r.do(resolve2(1, spanOf("a", "z"), rev, effect))
+	equal(t, "once more", written(), "t")
+}
+
 // P17, P36: a split waits for a write lock over its key: each side of a deletion
 // would number its subs from the same one on.
 func TestP36SplitWaitsForDeletion(t *testing.T) {
