@@ -214,7 +214,7 @@ func TestNodeAsleepDuringSplit_P45(t *testing.T) {
 	if _, err := c.do(ctxFor(t, 20*time.Second), splitOp(c, "m", 10)); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 100 { // both logs leave the sleeper behind
+	for i := range 100 {
 		c.put(fmt.Sprint("a", i), "left")
 		c.put(fmt.Sprint("x", i), "right")
 	}
